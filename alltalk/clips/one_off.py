@@ -1,0 +1,55 @@
+"""One-off voice: a clip that one request is spoken with, and of which nothing is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from alltalk.clips.decode import decode
+from alltalk.clips.reference import BEST_S, make_reference, wav_bytes
+from alltalk.draft import storage_error
+from alltalk.engine import Voice
+
+
+class OneOffVoice:
+    """A voice whose file lives, where only this user can read it, until `close`.
+
+    with OneOffVoice(file, "me.m4a", longest_s=300) as voice: ...
+    """
+
+    def __init__(self, file: BinaryIO, name: str, longest_s: float, transcript: str = "") -> None:
+        """Decodes, checks and levels `file`; at most 30 s of it are used. Blocking.
+
+        Raises UnreadableClip, StorageError.
+        """
+        reference = make_reference(decode(file, name, longest_s), name, most_s=BEST_S[1])
+        content = wav_bytes(reference.audio)
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="alltalk-clip-"))
+            self._delete = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            clip = folder / "clip.wav"
+            clip.write_bytes(content)
+        except OSError as error:
+            raise storage_error("write", Path(tempfile.gettempdir()), error) from error
+        digest = hashlib.sha256(content).hexdigest()
+        self.voice = Voice("upload", clips=(clip,), digest=digest, transcript=transcript)
+
+    def close(self) -> None:
+        """Delete the file. More than once is once; one that nobody holds any more goes too."""
+        self._delete()
+
+    def __enter__(self) -> Voice:
+        return self.voice
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

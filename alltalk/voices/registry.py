@@ -1,0 +1,251 @@
+"""The registry: voices uploaded, renamed and deleted, each whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from alltalk.clips import Reference, decode, make_reference, wav_bytes
+from alltalk.draft import storage_error, write_whole
+from alltalk.engine import Voice
+from alltalk.errors import BadValue, NameTaken, NotFound
+from alltalk.home import Home, safe_name
+from alltalk.voices.files import (
+    AUDIO_SUFFIXES,
+    LATENT,
+    SET,
+    SETS_FOLDER,
+    SIDECAR_SUFFIX,
+    TRANSCRIPT_SUFFIX,
+    nfc,
+)
+from alltalk.voices.library import VoiceLibrary
+from alltalk.voices.names import find_voice
+
+
+@dataclass(frozen=True, slots=True)
+class NewVoice:
+    """What a caller uploads."""
+
+    name: str
+    clips: Sequence[tuple[str, BinaryIO]]
+    """Each recording's own file name, and its content. Several are a set of one speaker."""
+    language: str = ""
+    transcript: str = ""
+    """What is said in the first clip."""
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A voice that is there now."""
+
+    voice: Voice
+    warnings: tuple[str, ...]
+    """What better recordings would not have."""
+
+
+class VoiceRegistry:
+    """Changes to a home's voices/. Blocking; safe to use from several threads."""
+
+    def __init__(self, home: Home, library: VoiceLibrary) -> None:
+        self._folder, self._library = home.voices, library
+        self._lock = threading.Lock()
+
+    def add(self, new: NewVoice, longest_s: float) -> Added:
+        """Decode, trim, check, level and store `new`: `longest_s` seconds or less in all.
+
+        One clip becomes `<name>.wav`; several become the folder of `voiceset:<name>`. Raises
+        UnsafeName, BadValue, NameTaken, UnreadableClip, StorageError; then nothing was stored.
+        """
+        stem = _stem(new.name)
+        if not new.clips:
+            raise BadValue("clip", "is missing: send at least one recording")
+        self._refuse_taken(new, stem)  # before the work
+        references = _references(new, longest_s)
+        with self._lock:
+            self._refuse_taken(new, stem)
+            name = self._store(stem, new, references)
+            voice = self._library.scan()[name]
+        self._library.note_loudness(voice.digest, references[0].loudness_lufs)
+        voice = self._library.keep_levels().get(name, voice)
+        return Added(voice, tuple(_told(new, references)))
+
+    def remove(self, name: str) -> Voice:
+        """Delete the clips of the voice `name` and what lies beside them; the voice that was.
+
+        Raises NotFound, BadValue, StorageError.
+        """
+        with self._lock:
+            voice = self._own(name)
+            for path in _paths(voice):
+                _delete(path)
+            self._library.scan()
+        return voice
+
+    def rename(self, name: str, to: str) -> Voice:
+        """Call the voice `name` otherwise; what engines keep for its clips stays good.
+
+        Raises NotFound, UnsafeName, BadValue, NameTaken, StorageError.
+        """
+        stem = _stem(to)
+        with self._lock:
+            voice = self._own(name)
+            renamed = _called(voice, stem)
+            if find_voice(renamed, self._library.scan()) not in (None, voice):
+                raise NameTaken(renamed)
+            for path in reversed(_paths(voice)):
+                _move(path, path.with_name(stem + _ending(path, voice)))
+            return self._library.scan()[renamed]
+
+    def find(self, name: str) -> Voice:
+        """The library's voice that is meant by `name`. Raises NotFound."""
+        voice = find_voice(name, self._library.scan())
+        if voice is None:
+            raise NotFound(f"There is no voice {name[:80]!r} in the library.")
+        return voice
+
+    def _own(self, name: str) -> Voice:
+        """A voice that lies in the folder under its own name."""
+        voice = self.find(name)
+        if self._library.is_named(voice.name):
+            raise BadValue("voice", f"{voice.name!r} is named in voices.json; change it there")
+        return voice
+
+    def _refuse_taken(self, new: NewVoice, stem: str) -> None:
+        """Another voice of that name, however its letters are cased, is not written over."""
+        name = f"{SET}{stem}" if len(new.clips) > 1 else f"{stem}.wav"
+        taken = find_voice(name, self._library.scan())
+        if taken and not (new.overwrite and taken.name == name):
+            raise NameTaken(taken.name)
+
+    def _store(self, stem: str, new: NewVoice, references: Sequence[Reference]) -> str:
+        """Write the files; the voice's name."""
+        contents = [wav_bytes(reference.audio) for reference in references]
+        sidecar = _sidecar(new)
+        if len(contents) > 1:
+            _write_set(self._folder / SETS_FOLDER / stem, contents, new.transcript, sidecar)
+            return f"{SET}{stem}"
+        _write_beside(self._folder / stem, new.transcript, sidecar)
+        write_whole(self._folder / f"{stem}.wav", contents[0])
+        return f"{stem}.wav"
+
+
+def _stem(name: str) -> str:
+    """What a voice called `name` is stored as. Raises UnsafeName, BadValue."""
+    stem = nfc(name).strip()
+    for suffix in AUDIO_SUFFIXES:
+        if stem.lower().endswith(suffix):
+            stem = stem[: -len(suffix)].rstrip()
+    safe_name(stem + TRANSCRIPT_SUFFIX)
+    if not stem or stem.startswith("."):
+        raise BadValue("name", "must begin with a letter, a digit or a sign that is no dot")
+    return safe_name(stem)
+
+
+def _references(new: NewVoice, longest_s: float) -> list[Reference]:
+    """The clips, ready to be stored. Their number is not limited, but what they add up to."""
+    references: list[Reference] = []
+    for name, file in new.clips:
+        references.append(make_reference(decode(file, name, longest_s), name))
+        if sum(each.audio.seconds for each in references) > longest_s:
+            raise BadValue("clip", f"the clips are longer than {longest_s:g} s together")
+    return references
+
+
+def _told(new: NewVoice, references: Sequence[Reference]) -> Iterator[str]:
+    """The warnings of all clips, each with its clip's name where there are several."""
+    for (name, _), reference in zip(new.clips, references, strict=True):
+        prefix = f"{name[:80]}: " if len(references) > 1 else ""
+        yield from (prefix + warning for warning in reference.warnings)
+
+
+def _sidecar(new: NewVoice) -> bytes:
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    source = [name[:200] for name, _ in new.clips]
+    content = {"language": new.language, "made_at": made_at, "source": source}
+    return json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8", "replace")
+
+
+def _write_beside(place: Path, transcript: str, sidecar: bytes) -> None:
+    """What belongs to the clip `place`.wav; before it, so that it is never seen without."""
+    transcript_file = Path(f"{place}{TRANSCRIPT_SUFFIX}")
+    if transcript.strip():
+        write_whole(transcript_file, transcript.strip().encode("utf-8", "replace"))
+    else:
+        _delete(transcript_file)
+    write_whole(Path(f"{place}{SIDECAR_SUFFIX}"), sidecar)
+
+
+def _write_set(folder: Path, contents: Sequence[bytes], transcript: str, sidecar: bytes) -> None:
+    """A folder of clips, seen only when all of them are in it."""
+    draft = folder.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        draft.mkdir(parents=True)
+        _write_beside(draft / "01", transcript, sidecar)
+        for number, content in enumerate(contents, 1):
+            write_whole(draft / f"{number:02}.wav", content)
+        _delete(folder)
+        _move(draft, folder)
+    except OSError as error:
+        raise storage_error("write", folder, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _called(voice: Voice, stem: str) -> str:
+    """The name of `voice` once it is stored as `stem`."""
+    if voice.name.startswith(SET):
+        return f"{SET}{stem}"
+    prefix = LATENT if voice.name.startswith(LATENT) else ""
+    return f"{prefix}{stem}{voice.clips[0].suffix}"
+
+
+def _paths(voice: Voice) -> list[Path]:
+    """Files and folders that make up `voice`, the clip first: it is the voice that others see.
+
+    What lies beside a clip stays while it belongs to another one as well (a.wav, a.mp3).
+    """
+    clip = voice.clips[0]
+    if voice.name.startswith(SET):
+        return [clip.parent]
+    shared = [clip.with_suffix(suffix) for suffix in AUDIO_SUFFIXES]
+    if voice.name.startswith(LATENT) or any(each.exists() for each in shared if each != clip):
+        return [clip]
+    beside = [clip.with_suffix(suffix) for suffix in (TRANSCRIPT_SUFFIX, SIDECAR_SUFFIX)]
+    return [clip, *(each for each in beside if each.exists())]
+
+
+def _ending(path: Path, voice: Voice) -> str:
+    """What follows the stem in the name of `path`."""
+    if voice.name.startswith(SET):
+        return ""
+    return path.name.removeprefix(voice.clips[0].stem)
+
+
+def _delete(path: Path) -> None:
+    """Delete a file or folder, if there is one. Raises StorageError."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        raise storage_error("delete", path, error) from error
+
+
+def _move(path: Path, to: Path) -> None:
+    try:
+        os.rename(path, to)
+    except OSError as error:
+        raise storage_error("rename", path, error) from error
