@@ -1,0 +1,170 @@
+"""What a backend of each type can be set to, and how such settings become a `BackendSpec`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from alltalk.errors import BadValue
+from alltalk.registry import Registry
+from alltalk.serving.backend_store import REMOTE, BackendSpec
+
+SettingType = Literal["text", "integer", "decimal", "boolean", "dropdown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that can be set."""
+
+    name: str
+    type: SettingType
+    description: str
+    default: Any = ""
+    secret: bool = False
+    values: tuple[str, ...] = ()
+    """The choices of a dropdown."""
+
+    def read(self, value: Any) -> Any:
+        """`value` as this setting takes it. Raises BadValue."""
+        try:
+            read = _READERS[self.type](value)
+        except (TypeError, ValueError, OverflowError):
+            raise BadValue(self.name, f"{_short(value)} is not of type {self.type}.") from None
+        if self.values and read not in self.values:
+            known = ", ".join(each or "nothing" for each in self.values)
+            raise BadValue(self.name, f"must be one of {known}, not {_short(read)}.")
+        return read
+
+
+@dataclass(frozen=True, slots=True)
+class BackendType:
+    """A kind of backend: an engine, or another server."""
+
+    id: str
+    name: str
+    description: str
+    settings: tuple[Setting, ...]
+
+    def read(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """`values` as changes of a `BackendSpec`. Raises BadValue, also for unknown names."""
+        known = {setting.name: setting for setting in self.settings}
+        if unknown := values.keys() - known.keys():
+            raise BadValue(min(unknown)[:80], f"{self.id} has no such setting.")
+        read = {name: known[name].read(value) for name, value in values.items()}
+        place = {name: read.pop(name) for name in _PLACE if name in read}
+        return {**place, **({"settings": read} if read else {})}
+
+    def values(self, spec: BackendSpec) -> dict[str, Any]:
+        """What a backend of this type is set to, a value for each setting."""
+        stored = {**spec.settings, **{name: getattr(spec, name) for name in _PLACE}}
+        return {each.name: stored.get(each.name, each.default) for each in self.settings}
+
+
+def backend_types(registry: Registry, also: tuple[str, ...] = ()) -> dict[str, BackendType]:
+    """The types there are, by id, in a stable order. Reads the folders of models.
+
+    `also`: engines shown though hidden, because they run; those not installed are left out.
+    """
+    names = dict.fromkeys((*registry.names(), *also))
+    types = [_engine_type(registry, name) for name in names if name in registry.manifests]
+    return {each.id: each for each in (*types, _REMOTE_TYPE)}
+
+
+def missing_type(name: str) -> BackendType:
+    """Stands for the engine `name` that a saved backend asks for and that is not installed."""
+    return BackendType(name, name, "This engine is not installed.", (_model_of(()), *_RUN))
+
+
+def _engine_type(registry: Registry, name: str) -> BackendType:
+    manifest = registry.manifest(name)
+    own = tuple(_engine_settings(manifest.settings))
+    settings = (_model_of(registry.models(name)), *_RUN, *own)
+    return BackendType(name, manifest.display_name, manifest.description, settings)
+
+
+def _model_of(models: tuple[str, ...]) -> Setting:
+    return Setting("model", "dropdown", "Model to load; empty: the first.", values=("", *models))
+
+
+def _engine_settings(settings: Mapping[str, Any]) -> Iterator[Setting]:
+    for name, default in settings.items():
+        kind = _TYPES.get(type(default))
+        if kind is not None and name not in _PLACE:
+            yield Setting(name, kind, name.replace("_", " ").capitalize() + ".", default)
+
+
+def _truth(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True}
+    words |= {"false": False, "0": False, "no": False, "off": False}
+    try:
+        return words[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError(value) from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    value.encode()  # half a surrogate pair cannot be saved
+    return value
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise ValueError(value)
+    return int(number)
+
+
+def _number(value: Any) -> float:
+    """A whole number stays one: to an engine, 50 candidates are not 50.0."""
+    if isinstance(value, bool):
+        raise TypeError(value)
+    number: float = value if isinstance(value, int) else float(value)
+    if not math.isfinite(number):  # JSON cannot tell it back
+        raise ValueError(value)
+    return number
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:80]
+
+
+_READERS: Mapping[SettingType, Callable[[Any], Any]] = {
+    "text": _text,
+    "dropdown": _text,
+    "integer": _whole,
+    "decimal": _number,
+    "boolean": _truth,
+}
+_TYPES: Mapping[type, SettingType] = {
+    bool: "boolean",
+    int: "decimal",  # V2's files say 1 where 1.5 is as good
+    float: "decimal",
+    str: "text",
+}
+_PLACE = ("model", "device", "threads", "process")
+"""Settings that are fields of the `BackendSpec` itself."""
+_RUN = (
+    Setting("device", "text", "Where it runs: cpu, cuda, cuda:1.", "cpu"),
+    Setting("threads", "integer", "Cores it may use; 0: its share.", 0),
+    Setting(
+        "process",
+        "dropdown",
+        "Where it lives: auto, here (in the server), or a worker of its own.",
+        "auto",
+        values=("auto", "here", "worker"),
+    ),
+)
+_REMOTE_TYPE = BackendType(
+    REMOTE,
+    "Another server",
+    "Another AllTalk, or any server with OpenAI's speech API.",
+    (
+        Setting("base_url", "text", "Its address, such as http://192.168.1.5:7851."),
+        Setting("api_key", "text", "Its API key, if it asks for one.", secret=True),
+        Setting("model", "text", "Which of its models to ask for; empty: its default."),
+    ),
+)

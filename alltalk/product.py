@@ -1,0 +1,163 @@
+"""The parts of AllTalk, built once and connected: the server's and the command line's alike."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from alltalk import logs
+from alltalk.answers import Answers, limits_of
+from alltalk.cache import Cache
+from alltalk.config import Config
+from alltalk.config_store import ConfigStore
+from alltalk.control import Control
+from alltalk.errors import Refused
+from alltalk.flight import Flights
+from alltalk.home import Home
+from alltalk.hosting import Hosts
+from alltalk.metrics import Metrics
+from alltalk.models import best_engine, better_voice
+from alltalk.models.catalogue import catalogue_of
+from alltalk.outputs import Outputs
+from alltalk.registry import Registry
+from alltalk.service import SpeechService
+from alltalk.serving.admission import Admission
+from alltalk.serving.backend_store import BackendSpec, BackendStore
+from alltalk.serving.lane import Lane, Lanes
+from alltalk.serving.pool import BackendPool
+from alltalk.serving.requests import Requests
+from alltalk.studio import Studio
+from alltalk.upkeep import Upkeep
+from alltalk.voices import VoiceLibrary
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Everything, connected but not running."""
+
+    home: Home
+    config: ConfigStore
+    registry: Registry
+    pool: BackendPool
+    lanes: Lanes
+    service: SpeechService
+    answers: Answers
+    control: Control
+    upkeep: Upkeep
+    studio: Studio
+    metrics: Metrics
+
+
+def build(
+    home: Home,
+    *,
+    engine: str | None = None,
+    solo: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> Product:
+    """The parts for `home`. With `engine`, that engine speaks, whatever backends are saved.
+
+    `solo`: of those saved, only the current one is there, and no change is kept. Raises
+    ConfigError, UnknownEngine.
+    """
+    home.create()
+    config = ConfigStore(home, environ)
+    settings = config.current
+    registry = Registry(home)
+    cores = os.cpu_count() or 1
+    first = BackendSpec(id=0, type=_first_engine(registry, engine or settings.speech.engine))
+    store = BackendStore(None if engine else home.backends_file, [first])
+    store.load()  # what does not hold is told now: while a server starts it would be a traceback
+    pool = BackendPool(Hosts(registry, home, cores).make, _only_current(store) if solo else store)
+    lanes = Lanes(max(1, cores - 1))
+    live, limits = Requests(), settings.admission
+    admission = Admission(limits.max_waiting_requests, limits.max_waiting_chars)
+    metrics = Metrics(pool, live, admission)
+    outputs = Outputs(home.outputs(settings.output_folder))
+    library = VoiceLibrary(home)
+    service = SpeechService(
+        config=config,
+        registry=registry,
+        voices=library,
+        pool=pool,
+        requests=live,
+        admission=admission,
+        lanes=lanes,
+        outputs=outputs,
+        metrics=metrics,
+    )
+    kept = settings.cache.folder
+    folder = home.outputs(kept) if kept else outputs.folder / ".cache"
+    disk = Lane("cache")
+    cache = Cache(folder, limits_of(settings))
+    answers = Answers(service, cache, Flights(disk, folder), disk, metrics)
+
+    def apply(config: Config) -> None:
+        limits = config.admission
+        admission.limit(limits.max_waiting_requests, limits.max_waiting_chars)
+        answers.limit(config)
+        outputs.folder = home.outputs(config.output_folder)
+        if logs.is_configured():
+            logs.configure(config)
+
+    control = Control(config, registry, pool, library, apply)
+    upkeep = Upkeep(lambda: config.current, outputs, cache, live, control.follow)
+    studio = Studio(home, library, lambda: config.current.voices)
+    return Product(
+        *(home, config, registry, pool, lanes, service, answers, control, upkeep, studio, metrics)
+    )
+
+
+@asynccontextmanager
+async def running(product: Product, *, tended: bool = True) -> AsyncGenerator[None]:
+    """The product at work inside; engines load in the background.
+
+    `tended`: it follows changed settings, deletes old files, and loads ahead what requests need.
+    """
+    await product.pool.start()
+    work = (_warm_up(product), product.upkeep.run()) if tended else ()
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        product.control.close()
+        await product.answers.close()
+        await product.pool.close(grace_s=0.0)
+        product.studio.close()
+        product.lanes.close()
+
+
+async def _warm_up(product: Product) -> None:
+    """Once the first engine is there: being ready comes first."""
+    with suppress(Refused):
+        await product.pool.ready()
+    await product.service.warm_up()
+    await product.studio.measure()
+    if advice := await product.service.lane().run(_advice, product.registry):
+        logger.info("%s", advice)
+
+
+def _advice(registry: Registry) -> str:
+    return better_voice(registry, catalogue_of(registry))
+
+
+def _first_engine(registry: Registry, wanted: str) -> str:
+    """The engine asked for; else the best that can speak here."""
+    if wanted:
+        registry.manifest(wanted)
+    return wanted or best_engine(registry)
+
+
+def _only_current(store: BackendStore) -> BackendStore:
+    """A list of the current backend alone, which is kept nowhere."""
+    saved = store.load()
+    return BackendStore(None, [each for each in saved.backends if each.id == saved.current])

@@ -1,0 +1,252 @@
+"""SpeechService: everything the doors ask for, whichever door it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any
+
+from alltalk import encode, language
+from alltalk.backend_types import BackendType, backend_types
+from alltalk.cache import plan_key
+from alltalk.config import Config
+from alltalk.config_store import ConfigStore
+from alltalk.engine import Voice
+from alltalk.errors import NotReady, UnknownVoice
+from alltalk.metrics import Metrics
+from alltalk.outputs import Outputs
+from alltalk.plan import Snapshot, make_plan
+from alltalk.registry import Registry
+from alltalk.serving.admission import Admission
+from alltalk.serving.lane import Lane, Lanes
+from alltalk.serving.pool import BackendPool
+from alltalk.serving.requests import LiveRequest, Requests
+from alltalk.speech import Offer, Plan, Saved, SpeechRequest, Ticket
+from alltalk.status import EngineStatus, status_of
+from alltalk.tail import Tail, turns
+from alltalk.tee import teed
+from alltalk.voices import VoiceLibrary, resolve_voice, voices_of
+
+REMEMBERED = 256
+"""Plans kept for a request that comes again: most are asked for twice, for the cache's key and
+to be spoken."""
+INLINE_CHARS = 2_000
+"""Texts up to this length are planned on the event loop: a hop to a lane would cost more."""
+
+
+class SpeechService:
+    """Turns requests into sound. Everything here is async and never blocks."""
+
+    def __init__(
+        self,
+        *,
+        config: ConfigStore,
+        registry: Registry,
+        voices: VoiceLibrary,
+        pool: BackendPool,
+        requests: Requests,
+        admission: Admission,
+        lanes: Lanes,
+        outputs: Outputs,
+        metrics: Metrics,
+    ) -> None:
+        self._config = config
+        self._registry = registry
+        self._library = voices
+        self._lanes = lanes
+        self._admission = admission
+        self._metrics = metrics
+        self._warm = False
+        self._plans: dict[SpeechRequest, Plan] = {}
+        self._planned_from: tuple[object, ...] = ()
+        self.pool = pool
+        self.requests = requests
+        self.outputs = outputs
+
+    @property
+    def config(self) -> Config:
+        """The settings in force now."""
+        return self._config.current
+
+    async def warm_up(self) -> None:
+        """Load what the first request would otherwise wait for."""
+        await self._lanes.pick().run(language.warm)
+        await self._lanes.pick().run(encode.warm)
+        self._warm = True
+
+    def lane(self) -> Lane:
+        """A thread for short blocking calls, the least busy one."""
+        return self._lanes.pick()
+
+    # Speaking
+
+    async def encoded(self, request: SpeechRequest, ticket: Ticket) -> AsyncGenerator[bytes]:
+        """The answer's bytes as soon as there is sound; leaving stops the engine."""
+        async with aclosing(self._spoken(request, ticket, whole=False)) as answer:
+            async for encoded, _ in answer:
+                if encoded:
+                    yield encoded
+
+    def kept(self, request: SpeechRequest, ticket: Ticket, name: str) -> AsyncGenerator[bytes]:
+        """As `encoded`; once it was heard to its end, it is also the file `name` in the outputs.
+
+        Raises UnsafeName.
+        """
+        draft, lane = self.outputs.create(name), self._lanes.pick()
+        return teed(self.encoded(request, ticket), draft, request.format, lane)
+
+    async def whole(self, request: SpeechRequest, ticket: Ticket) -> bytes:
+        """The answer in one piece, with true lengths in its headers."""
+        async with aclosing(self._spoken(request, ticket, whole=True)) as answer:
+            return b"".join([encoded async for encoded, _ in answer])
+
+    async def render(self, request: SpeechRequest, ticket: Ticket, name: str) -> Saved:
+        """The answer as the file `name` in the outputs folder, written whole or not at all."""
+        async with aclosing(self._spoken(request, ticket, whole=True)) as answer:
+            made = [each async for each in answer]
+        content, tail = b"".join(encoded for encoded, _ in made), made[-1][1]
+        path = await self._lanes.pick().run(self.outputs.write, name, content)
+        return Saved(path, request.format, tail.seconds, tail.marks)
+
+    @contextmanager
+    def following(self, request: SpeechRequest, ticket: Ticket) -> Generator[LiveRequest]:
+        """`request` among the live ones, while it hears what is spoken elsewhere."""
+        voice = request.voice.name if isinstance(request.voice, Voice) else request.voice
+        with self.requests.open(
+            ticket, voice=voice, characters=len(request.text), engine=request.engine
+        ) as live:
+            yield live
+
+    async def key(self, request: SpeechRequest) -> str:
+        """What `request` is cached under. Raises what planning it raises."""
+        plan = await self._plan(request)
+        revisions = {(offer.engine, offer.model): offer.revision for offer in self.pool.offers}
+        return plan_key(plan, revisions)
+
+    def state(self) -> tuple[object, ...]:
+        """All beside a request that decides its plan; another value means another plan."""
+        return (self.config, self._library.recent(), *self.pool.offers)
+
+    async def _spoken(
+        self, request: SpeechRequest, ticket: Ticket, *, whole: bool
+    ) -> AsyncGenerator[tuple[bytes, Tail]]:
+        """The whole program, in order: admit, plan, speak, change, join, encode."""
+        with (
+            self._admission.admit(len(request.text)) as admitted,
+            self.following(request, ticket) as live,
+        ):
+            plan = await live.unless_cancelled(self._plan(request))
+            live.characters, live.engine = plan.characters, plan.segments[0].engine
+            meter = self._metrics.speaking(live.engine, plan.format.name)
+            async with (
+                self._tail(plan, whole=whole) as (tail, lane),
+                aclosing(self.pool.speak(plan.segments, live, whole=whole)) as pieces,
+            ):
+                async for segment, chunk in pieces:
+                    for turn in turns(chunk):
+                        if tail.is_light(turn):
+                            yield tail.feed(segment, turn), tail
+                        else:
+                            yield await lane.run(tail.feed, segment, turn), tail
+                        if tail.seconds:
+                            meter.heard()
+                    if chunk is None:
+                        admitted.spoken(len(segment.utterance.text))
+                last = tail.finish() if tail.is_light(None) else await lane.run(tail.finish)
+            meter.finished(plan.characters, tail.seconds)
+            yield last, tail
+
+    @asynccontextmanager
+    async def _tail(self, plan: Plan, *, whole: bool) -> AsyncGenerator[tuple[Tail, Lane]]:
+        """What happens to the sound, and the lane it happens on; let go of when it is cut short."""
+        tail, lane = Tail(plan, whole=whole), self._lanes.pick()
+        try:
+            yield tail, lane
+        except BaseException:
+            await lane.run(tail.close)  # there, for a call may still be under way
+            raise
+
+    async def _plan(self, request: SpeechRequest) -> Plan:
+        """The plan of `request`; one made a moment ago serves again while nothing has changed."""
+        offers = await self.pool.ready(request.engine, request.model)
+        snapshot = self._snapshot(offers)
+        if (plan := self._plans.get(request)) is not None:
+            return plan
+        cold = request.language == "auto" and not self._warm
+        if len(request.text) > INLINE_CHARS or cold:
+            return await self._lanes.pick().run(make_plan, request, snapshot)
+        plan = self._plans[request] = make_plan(request, snapshot)
+        if len(self._plans) > REMEMBERED:
+            del self._plans[next(iter(self._plans))]
+        return plan
+
+    def _snapshot(self, offers: tuple[Offer, ...]) -> Snapshot:
+        """What is true now. Plans made from what was true before are forgotten."""
+        now = (self.config, self._library.recent(), *offers)
+        if not same(now, self._planned_from):
+            self._planned_from = now
+            self._plans.clear()
+        return Snapshot(self.config, offers, self._library.recent())
+
+    # What there is to speak with
+
+    @property
+    def ready(self) -> bool:
+        """True while the current engine can speak."""
+        return self._current_offer() is not None
+
+    def status(self) -> EngineStatus:
+        """The current engine, loaded or not."""
+        current = self.pool.current
+        if current is None:
+            raise NotReady("There is no backend; add one to speak.")
+        return status_of(self._registry, current.spec.type, current.offer)
+
+    async def backend_types(self) -> Mapping[str, BackendType]:
+        """The kinds of backend there are; hidden engines only where one runs."""
+        running = tuple(each.type for each in self.pool.backends)
+        return await self._lanes.pick().run(backend_types, self._registry, running)
+
+    def engine_settings(self) -> Mapping[str, Any]:
+        """The current engine's settings, by V2's names."""
+        return self.status().settings
+
+    def voices(self) -> Sequence[Voice]:
+        """The current engine's voices, cloned ones first as V2 lists them."""
+        offer = self._current_offer()
+        return voices_of(offer, self._library.scan()) if offer else ()
+
+    def default_voice(self) -> str:
+        """Who speaks where a request to `/v1` names nobody; empty: nobody can."""
+        offer, wanted = self._current_offer(), self.config.speech.default_voice
+        if offer is None:
+            return ""
+        try:
+            return resolve_voice(wanted, offer, self._library.recent(), openai=True).name
+        except UnknownVoice:
+            return ""
+
+    def openai_voices(self) -> list[str]:
+        """OpenAI's names that the current engine has a voice for."""
+        offer = self._current_offer()
+        return list(offer.openai_voices) if offer else []
+
+    def engine_names(self) -> tuple[str, ...]:
+        """Every engine a request may name: those installed, and those that speak now."""
+        return tuple(dict.fromkeys((*self._registry.names(), *self.engines())))
+
+    def engines(self) -> dict[str, tuple[str, ...]]:
+        """Engines that can speak now → their loaded models."""
+        found: dict[str, tuple[str, ...]] = {}
+        for offer in self.pool.offers:
+            found[offer.engine] = (*found.get(offer.engine, ()), offer.model)
+        return found
+
+    def _current_offer(self) -> Offer | None:
+        current = self.pool.current
+        return current.offer if current else None
+
+
+def same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    """By identity: a change makes new objects, and comparing hundreds of voices takes a while."""
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,166 @@
+"""Presence, against a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from alltalk.config import Presence
+from alltalk.errors import ConfigError
+from alltalk.presence import announced
+
+STATE = {"load_score": 0.25, "accepts_requests": True, "engine": "tone"}
+
+
+@dataclass
+class Redis:
+    """A Redis server of the test's own, that can go away and come back."""
+
+    program: str
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 20
+        while not listens(self.port):
+            assert time.monotonic() < deadline, "redis-server does not listen"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(20)
+            self.process = None
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def server(needs, tmp_path) -> Iterator[Redis]:
+    program = needs("redis-server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = Redis(program, tmp_path, port)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def client(server):
+    client = redis.asyncio.from_url(server.url)
+    yield client
+    await client.aclose()
+
+
+async def until(look: Callable[[], Awaitable[object]]) -> object:
+    """What `look` finds, as soon as it finds something; a Redis cannot be waited for."""
+    for _ in range(1000):
+        if found := await look():
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError("not within 20 s")
+
+
+async def test_a_server_is_announced_while_it_runs_and_gone_after(server, client):
+    settings = Presence(redis_url=server.url, node_id="n1", node_host="tts.lan", interval_s=0.05)
+    async with announced(settings, 7851, lambda: STATE):
+        entry = json.loads(await until(lambda: client.get("tts:nodes:n1")))
+        assert abs(entry.pop("ts") - time.time()) < 60
+        assert entry == {**STATE, "host": "tts.lan", "port": 7851}
+        assert await client.ttl("tts:nodes:n1") in (1, 2)
+    assert await client.keys("*") == []
+
+
+async def test_the_entry_follows_the_load(server, client):
+    state = dict(STATE)
+    settings = Presence(redis_url=server.url, node_id="n1", interval_s=0.05)
+
+    async def busy() -> bool:
+        text = await client.get("tts:nodes:n1")
+        return bool(text) and json.loads(text)["load_score"] == 1.0
+
+    async with announced(settings, 7851, lambda: state):
+        await until(lambda: client.get("tts:nodes:n1"))
+        state["load_score"] = 1.0
+        await until(busy)
+
+
+async def test_servers_of_one_machine_have_entries_of_their_own(server, client):
+    settings = Presence(redis_url=server.url, interval_s=0.05)
+
+    async def both() -> bool:
+        return len(await client.keys("tts:nodes:*")) == 2
+
+    async with announced(settings, 1, lambda: STATE), announced(settings, 2, lambda: STATE):
+        await until(both)
+
+
+async def test_a_redis_that_went_away_is_found_again_and_told_of_once(server, client, caplog):
+    caplog.set_level(logging.INFO, "alltalk.presence")
+    settings = Presence(redis_url=server.url, node_id="n1", interval_s=0.05)
+
+    async def said(word: str) -> bool:
+        return word in caplog.text
+
+    async with announced(settings, 7851, lambda: STATE):
+        await until(lambda: client.get("tts:nodes:n1"))
+        server.stop()
+        await until(lambda: said("does not answer"))
+        await asyncio.sleep(0.3)
+        server.start()
+        await until(lambda: said("is back"))
+    assert caplog.text.count("does not answer") == 1
+
+
+async def test_a_redis_that_is_away_keeps_nobody_from_starting_or_stopping(server):
+    server.stop()
+    settings = Presence(redis_url=server.url, interval_s=0.05)
+    async with asyncio.timeout(20), announced(settings, 7851, lambda: STATE):
+        await asyncio.sleep(0.1)
+
+
+async def test_nothing_happens_without_an_address():
+    before = asyncio.all_tasks()
+    async with announced(Presence(), 7851, lambda: STATE):
+        assert asyncio.all_tasks() == before
+
+
+async def test_an_address_of_something_else_is_refused_by_its_key():
+    with pytest.raises(ConfigError, match=r"presence\.redis_url"):
+        async with announced(Presence(redis_url="http://here"), 7851, lambda: STATE):
+            raise AssertionError("started")
+
+
+async def test_a_missing_client_is_named_with_what_installs_it(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigError, match=r'pip install "alltalk\[redis\]"'):
+        async with announced(Presence(redis_url="redis://here"), 7851, lambda: STATE):
+            raise AssertionError("started")
