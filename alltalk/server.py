@@ -1,0 +1,89 @@
+"""Running the application as a process: listening, signals, leaving in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from contextlib import suppress
+
+import uvicorn
+
+from alltalk import logs
+from alltalk.app import create_app
+from alltalk.errors import ConfigError, ShuttingDown
+from alltalk.home import Home
+from alltalk.service import SpeechService
+
+logger = logging.getLogger(__name__)
+
+CUT_OFF_S = 2.0
+"""Seconds that cancelled requests have to answer, after the drain."""
+
+
+def run(home: Home, *, host: str | None = None, port: int | None = None) -> None:
+    """Serve until a signal comes. Raises ConfigError when the address cannot be listened on."""
+    app = create_app(home)
+    service: SpeechService = app.state.service
+    settings = service.config.server
+    logs.configure(service.config)
+    listener = _listen(
+        host if host is not None else settings.host,
+        port if port is not None else service.config.port,
+    )
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=round(settings.drain_s + 2 * CUT_OFF_S),
+        server_header=False,
+    )
+    with listener, suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it is done
+        name, bound = listener.getsockname()[:2]
+        logger.info("AllTalk listens on http://%s:%s", _shown(name), bound)
+        _Server(config, service, settings.drain_s).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Waits for running requests at the signal, not for as long as the slowest reader reads."""
+
+    def __init__(self, config: uvicorn.Config, service: SpeechService, drain_s: float) -> None:
+        super().__init__(config)
+        self._service, self._drain_s = service, drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse new requests, give running ones their time, stop the rest, then hang up."""
+        drain = asyncio.ensure_future(self._drain())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            drain.cancel()
+
+    async def _drain(self) -> None:
+        waiting = len(self._service.requests)
+        if waiting:
+            logger.info("Waiting up to %g s for %d requests.", self._drain_s, waiting)
+        await asyncio.sleep(self._drain_s)
+        self._service.requests.cancel_all(ShuttingDown("The server is shutting down."))
+        await asyncio.sleep(CUT_OFF_S)
+        # Whoever reads slowly has not seen that yet. Left to uvicorn it is logged as our failure.
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. "
+            "Stop what uses the port, or choose another with --port."
+        ) from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def _shown(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
