@@ -1,0 +1,1 @@
+"""Parler-TTS: speaks in the voice that a description asks for."""

@@ -1,0 +1,1 @@
+"""Piper: neural voices of about thirty languages, several times faster than speech on a CPU."""
