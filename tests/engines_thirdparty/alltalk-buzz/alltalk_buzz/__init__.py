@@ -1,0 +1,1 @@
+"""Buzz, an engine for AllTalk."""
