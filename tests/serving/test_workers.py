@@ -8,7 +8,7 @@ import signal
 import sys
 import venv
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -184,8 +184,11 @@ Children = Callable[[], list[int]]
 
 def children_of(pid: int) -> list[int]:
     """Processes that `pid` has started and that are still there."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return [int(each) for thread in threads for each in (thread / "children").read_text().split()]
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 @pytest.fixture
