@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from hearing import hear
+from held import HeldEngine
 
 from alltalk.app import create_app
 from alltalk.home import Home
 from alltalk.keys import hashed
 from alltalk.service import SpeechService
 
-STEP_S = 0.01
-"""Seconds that a word takes the engine: its chunk."""
 BOOK = "word " * 40
-"""Less than half a second to speak, in a single utterance."""
+"""A single utterance."""
 
 Doors = Mapping[str, Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]]
 DOORS: Doors = {
@@ -40,15 +39,11 @@ DOORS: Doors = {
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncGenerator[FastAPI]:
-    """As everywhere, with an engine that takes its time."""
-    app = create_app(Home(tmp_path), engine="tone")
-    async with app.router.lifespan_context(app):
-        pool = app.state.service.pool
-        await pool.ready()
-        await pool.edit(0, settings={"step_s": STEP_S})
-        await pool.ready()
-        yield app
+def held(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Generator[HeldEngine]:
+    """The engine of `app`, which speaks when told to."""
+    held = HeldEngine(monkeypatch)
+    yield held
+    held.let_speak()  # so that a test that failed leaves nothing to wait for
 
 
 def client_at(app: FastAPI, address: str, key: str = "") -> httpx.AsyncClient:
@@ -60,7 +55,7 @@ def client_at(app: FastAPI, address: str, key: str = "") -> httpx.AsyncClient:
 
 async def until_live(service: SpeechService, count: int) -> None:
     """Return once so many requests are being served."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(service.requests) != count:  # noqa: ASYNC110  # nothing rings for a test
             await asyncio.sleep(0.001)
 
@@ -81,7 +76,7 @@ def message_in(answer: httpx.Response) -> str:
 
 
 async def test_a_listing_tells_who_waits_and_how_far_the_others_are(
-    client: httpx.AsyncClient, service: SpeechService
+    client: httpx.AsyncClient, service: SpeechService, held: HeldEngine
 ) -> None:
     books = [asyncio.ensure_future(DOORS["generate"](client)) for _ in range(2)]
     await until_live(service, 2)
@@ -97,7 +92,7 @@ async def test_a_listing_tells_who_waits_and_how_far_the_others_are(
 
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_cancelled_request_is_told_499_in_the_shape_of_its_api(
-    client: httpx.AsyncClient, service: SpeechService, door: str
+    client: httpx.AsyncClient, service: SpeechService, held: HeldEngine, door: str
 ) -> None:
     book = asyncio.ensure_future(DOORS["generate"](client))
     await until_live(service, 1)
@@ -110,12 +105,13 @@ async def test_a_cancelled_request_is_told_499_in_the_shape_of_its_api(
     assert answer.status_code == 499
     assert answer.headers["x-request-id"] == waiting["id"]
     assert "cancelled" in message_in(answer)
+    held.let_speak()
     assert (await book).status_code == 200
 
 
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_full_server_refuses_before_any_work_in_the_shape_of_the_api(
-    client: httpx.AsyncClient, service: SpeechService, door: str
+    client: httpx.AsyncClient, service: SpeechService, held: HeldEngine, door: str
 ) -> None:
     service._admission.limit(1, 100_000)  # as the settings say, once they are read again
     book = asyncio.ensure_future(DOORS["generate"](client))
@@ -124,6 +120,7 @@ async def test_a_full_server_refuses_before_any_work_in_the_shape_of_the_api(
     assert (answer.status_code, len(service.requests)) == (429, 1)
     assert int(answer.headers["retry-after"]) >= 1
     assert "busy" in message_in(answer)
+    held.let_speak()
     assert (await book).status_code == 200
 
 
@@ -142,7 +139,7 @@ async def test_a_request_past_its_deadline_is_told_504(tmp_path: Path, door: str
 
 
 async def test_who_is_no_admin_sees_and_stops_its_own_requests_only(
-    app: FastAPI, client: httpx.AsyncClient, service: SpeechService
+    app: FastAPI, client: httpx.AsyncClient, service: SpeechService, held: HeldEngine
 ) -> None:
     async with client_at(app, "10.0.0.1") as ann, client_at(app, "10.0.0.2") as ben:
         anns, bens = (asyncio.ensure_future(DOORS["generate"](each)) for each in (ann, ben))
@@ -154,11 +151,12 @@ async def test_who_is_no_admin_sees_and_stops_its_own_requests_only(
         stopped = await ann.put("/api/stop-generation", params={"request_id": of_ben})
         assert stopped.json()["cancelled"] == 0
         assert (await ann.put("/api/stop-generation")).json()["cancelled"] == 1
+        held.let_speak()
         assert [answer.status_code for answer in await asyncio.gather(anns, bens)] == [499, 200]
 
 
 async def test_requests_belong_to_the_key_they_came_with_not_to_the_address(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roles = {"ann": "user", "ben": "user", "root": "admin"}
     keys = [{"name": n, "hash": hashed(f"at-{n}"), "role": r} for n, r in roles.items()]
@@ -171,30 +169,30 @@ async def test_requests_belong_to_the_key_they_came_with_not_to_the_address(
         client_at(app, "127.0.0.1", "at-ben") as ben,
         client_at(app, "127.0.0.1", "at-root") as root,
     ):
-        pool = app.state.service.pool
-        await pool.edit(0, settings={"step_s": STEP_S})
-        await pool.ready()
+        held = HeldEngine(monkeypatch)
         speaking = [asyncio.ensure_future(DOORS["generate"](each)) for each in (ann, ben)]
         await until_live(app.state.service, 2)
         assert [each["client"] for each in await listed(ann)] == ["ann"]
         assert [each["client"] for each in await listed(root)] == ["ann", "ben"]
         assert (await ben.put("/api/stop-generation")).json()["cancelled"] == 1
+        held.let_speak()
         assert [each.status_code for each in await asyncio.gather(*speaking)] == [200, 499]
 
 
 async def test_stopping_narrowed_to_an_id_leaves_the_clients_other_requests(
-    client: httpx.AsyncClient, service: SpeechService
+    client: httpx.AsyncClient, service: SpeechService, held: HeldEngine
 ) -> None:
     speaking = [asyncio.ensure_future(DOORS["generate"](client)) for _ in range(2)]
     await until_live(service, 2)
     id = (await listed(client))[1]["id"]
     stopped = await client.put("/api/stop-generation", params={"request_id": id})
     assert stopped.json()["cancelled"] == 1
+    held.let_speak()
     assert [each.status_code for each in await asyncio.gather(*speaking)] == [200, 499]
 
 
 async def test_a_tag_that_a_client_sent_is_listed_and_cancels_nothing(
-    client: httpx.AsyncClient, service: SpeechService
+    client: httpx.AsyncClient, service: SpeechService, held: HeldEngine
 ) -> None:
     fields = {"text_input": BOOK}
     speaking = asyncio.ensure_future(
@@ -203,17 +201,21 @@ async def test_a_tag_that_a_client_sent_is_listed_and_cancels_nothing(
     await until_live(service, 1)
     assert [each["tag"] for each in await listed(client)] == ["my-book"]
     assert (await client.delete("/api/requests/my-book")).status_code == 404
+    held.let_speak()
     assert (await speaking).status_code == 200
 
 
 async def test_the_voice_after_a_cancelled_one_is_heard_whole(
-    client: httpx.AsyncClient, service: SpeechService
+    client: httpx.AsyncClient, service: SpeechService, held: HeldEngine
 ) -> None:
     book = asyncio.ensure_future(DOORS["generate"](client))
     await until_live(service, 1)
-    body = {"model": "tts-1", "input": "one two", "voice": "high", "response_format": "wav"}
+    of_book = (await listed(client))[0]["id"]
+    body = {"input": "one two", "voice": "high", "response_format": "wav", "cache": False}
     next_one = asyncio.ensure_future(client.post("/v1/audio/speech", json=body))
     await until_live(service, 2)
-    await client.delete(f"/api/requests/{(await listed(client))[0]['id']}")
-    assert hear((await next_one).content).pitches == [880, 880]
+    stopped = await client.delete(f"/api/requests/{of_book}")
+    assert stopped.json()["status"] == "success"
     assert (await book).status_code == 499
+    held.let_speak()
+    assert hear((await next_one).content).pitches == [880, 880]
