@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,9 @@ def start(shared_home: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]
         assert program, "the command `alltalk` is not installed in this environment"
         environ = {**os.environ, "ALLTALK_HOME": str(home), **more.pop("environ", {})}
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        child = subprocess.Popen([program, *map(str, arguments)], env=environ, **{**pipes, **more})
+        with _interruptible():
+            command = [program, *map(str, arguments)]
+            child = subprocess.Popen(command, env=environ, **{**pipes, **more})
         children.append(child)
         return child
 
@@ -83,3 +86,13 @@ def start(shared_home: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]
         with child:  # closes its pipes, and waits
             if child.poll() is None:
                 child.kill()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A child started inside obeys ^C, though a suite that is a background job ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
