@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import wave
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from crowd import crowd
 from hearing import Heard, hear
+from held import HeldHome
 from live import Live, live_server
 
 
@@ -36,6 +38,23 @@ def live(server: Live, request: pytest.FixtureRequest) -> Generator[Live]:
         others = crowd(server)
     with others:
         yield server
+
+
+@pytest.fixture(scope="module")
+def held_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Live, HeldHome]]:
+    """A server whose engine waits at each word `hold`."""
+    home = HeldHome(tmp_path_factory.mktemp("held"))
+    with live_server(home.path, "held") as live:
+        yield live, home
+
+
+@pytest.fixture
+def held(held_server: tuple[Live, HeldHome]) -> Generator[tuple[Live, HeldHome]]:
+    """That server, its engine held until the test lets it go on."""
+    held_server[1].hold()
+    yield held_server
+    held_server[1].let_speak()
+    held_server[1].let_load()
 
 
 @pytest.fixture
@@ -91,3 +110,16 @@ def clip(file: Path, hz: float) -> None:
     with wave.open(str(file), "wb") as writer:
         writer.setparams((1, 2, 24000, 0, "NONE", ""))
         writer.writeframes(samples.tobytes())
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """`until(holds)` returns once `holds()` is true of a server, which tells nobody."""
+
+    def wait(holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < deadline, "it never came to hold"
+            time.sleep(0.02)
+
+    return wait

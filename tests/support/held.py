@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +28,66 @@ class HeldEngine:
     def _wait(self) -> Generator[None]:
         while not self._speaks.wait(HEARTBEAT_S):
             yield None
+
+
+class HeldHome:
+    """A home whose engine `held` is Tone, but waits at each word `hold`, and before it loads.
+
+    It waits while a file of the home is missing, so that a test may hold a server of another
+    process; it shows signs of life meanwhile.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._speaks, self._loads = path / "speaks", path / "loads"
+        folder = path / "engines" / "held"
+        folder.mkdir(parents=True)
+        (folder / "engine.py").write_text(
+            ENGINE.format(speaks=str(self._speaks), loads=str(self._loads))
+        )
+        (folder / "model_settings.json").write_text(
+            '{"alltalk": {"models": {"fixed": ["tone-a", "tone-b"]}}}'
+        )
+        self._loads.touch()
+
+    def let_speak(self) -> None:
+        """Go on past each `hold`, now and later."""
+        self._speaks.touch()
+
+    def hold(self) -> None:
+        """Wait at each `hold` from now on."""
+        self._speaks.unlink(missing_ok=True)
+
+    def let_load(self) -> None:
+        """Load what loads, now and later."""
+        self._loads.touch()
+
+    def hold_loads(self) -> None:
+        """Let nothing load from now on."""
+        self._loads.unlink(missing_ok=True)
+
+
+ENGINE = """
+import time
+from pathlib import Path
+
+from alltalk.engines.tone.plain import HEARTBEAT_S, Settings, Tone
+
+SPEAKS, LOADS = Path({speaks!r}), Path({loads!r})
+
+
+class Held(Tone):
+    def synthesize(self, utterance):
+        line = self.prepare(utterance)
+        for word in line.words:
+            while word.text == "hold" and not SPEAKS.exists():
+                time.sleep(HEARTBEAT_S)
+                yield None
+            yield self.say(word, line)
+
+
+def load(folder, model, place, settings):
+    while not LOADS.exists():
+        time.sleep(HEARTBEAT_S)
+    return Held(model, Settings.of(settings))
+"""
