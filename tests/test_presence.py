@@ -28,24 +28,28 @@ class Redis:
     """A Redis server of the test's own, that can go away and come back."""
 
     program: str
-    folder: Path
-    port: int
+    socket: Path
+    """Where it listens; no port, which another program may take first."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"unix://{self.socket}"
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
-            cwd=self.folder,
+            [self.program, "--port", "0", "--unixsocket", str(self.socket), "--save", ""],
+            cwd=self.socket.parent,
             stdout=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 20
-        while not listens(self.port):
+        deadline = time.monotonic() + 60
+        while not self._listens():
             assert time.monotonic() < deadline, "redis-server does not listen"
             time.sleep(0.02)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> None:
         if self.process is not None:
@@ -54,18 +58,9 @@ class Redis:
             self.process = None
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
 def server(needs, tmp_path) -> Iterator[Redis]:
-    program = needs("redis-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = Redis(program, tmp_path, port)
+    server = Redis(needs("redis-server"), tmp_path / "redis")
     server.start()
     yield server
     server.stop()
@@ -80,11 +75,11 @@ async def client(server):
 
 async def until(look: Callable[[], Awaitable[object]]) -> object:
     """What `look` finds, as soon as it finds something; a Redis cannot be waited for."""
-    for _ in range(1000):
+    for _ in range(3000):
         if found := await look():
             return found
         await asyncio.sleep(0.02)
-    raise AssertionError("not within 20 s")
+    raise AssertionError("not within a minute")
 
 
 async def test_a_server_is_announced_while_it_runs_and_gone_after(server, client):
@@ -93,7 +88,7 @@ async def test_a_server_is_announced_while_it_runs_and_gone_after(server, client
         entry = json.loads(await until(lambda: client.get("tts:nodes:n1")))
         assert abs(entry.pop("ts") - time.time()) < 60
         assert entry == {**STATE, "host": "tts.lan", "port": 7851}
-        assert await client.ttl("tts:nodes:n1") in (1, 2)
+        assert 0 < await client.pttl("tts:nodes:n1") <= 2000
     assert await client.keys("*") == []
 
 
@@ -141,7 +136,7 @@ async def test_a_redis_that_went_away_is_found_again_and_told_of_once(server, cl
 async def test_a_redis_that_is_away_keeps_nobody_from_starting_or_stopping(server):
     server.stop()
     settings = Presence(redis_url=server.url, interval_s=0.05)
-    async with asyncio.timeout(20), announced(settings, 7851, lambda: STATE):
+    async with asyncio.timeout(60), announced(settings, 7851, lambda: STATE):
         await asyncio.sleep(0.1)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from hearing import hear
+from held import HeldEngine
 
+from alltalk.engines.tone.plain import Tone
 from alltalk.service import SpeechService
 
 SIX = ("alloy", "echo", "fable", "nova", "onyx", "shimmer")
@@ -49,31 +53,42 @@ async def test_a_model_that_is_not_there_is_told_and_the_old_one_speaks(
 
 
 async def test_a_second_change_at_once_is_told_so_and_the_server_speaks_meanwhile(
-    client: httpx.AsyncClient, service: SpeechService
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await service.pool.swap(settings={"load_s": 1.0})
+    loads, may_load = threading.Event(), threading.Event()
+
+    def load(*arguments: Any) -> Tone:
+        loads.set()
+        assert may_load.wait(60)
+        return Tone(*arguments)
+
+    monkeypatch.setattr("alltalk.engines.tone.engine.Tone", load)
     first = asyncio.ensure_future(client.post("/api/reload?tts_method=tone-b"))
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(loads.wait, 60)
     for path in ("/api/reload?tts_method=tone-a", "/api/reload?tts_method=nothing"):
         second = await client.post(path)
         assert second.json() == {"status": "model-is currently changing"}
     assert (await client.get("/api/ready")).content == b"Ready"
     assert await heard(client) == [220, 220]
     assert not first.done()
+    may_load.set()
     assert (await first).json() == {"status": "model-success"}
     assert await heard(client) == [440, 440]
 
 
 async def test_a_request_ends_on_the_model_that_it_began_with(
-    client: httpx.AsyncClient, service: SpeechService
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await service.pool.swap(settings={"step_s": 0.02})
+    held = HeldEngine(monkeypatch)
     book = {"text_input": "word " * 30, "character_voice_gen": "low"}
     speaking = asyncio.ensure_future(client.post("/api/tts-generate", data=book))
-    while not (await client.get("/api/requests")).json()["requests"]:
-        assert not speaking.done(), "it was spoken before it could be listed"
+    while not (await client.get("/api/requests")).json()["requests"]:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
-    assert (await client.post("/api/reload?tts_method=tone-b")).json()["status"] == "model-success"
+    loading = asyncio.ensure_future(client.post("/api/reload?tts_method=tone-b"))
+    while (await current(client))["current_model_loaded"] != "tone-b":  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    held.let_speak()
+    assert (await loading).json()["status"] == "model-success"
     url = (await speaking).json()["output_file_url"]
     assert set(hear((await client.get(url)).content).pitches) == {220}
 

@@ -173,12 +173,12 @@ async def test_a_load_that_is_given_up_is_left_at_once_and_closed_when_it_ends(t
 
 
 async def test_after_stop_who_waits_and_who_comes_is_told_so(tiny, job):
-    gate = threading.Semaphore(0)
-    host = Here(lambda: tiny.Talker(gate=gate), offer)
+    gate, made = threading.Semaphore(0), []
+    host = Here(lambda: made.append(tiny.Talker(gate=gate)) or made[0], offer)
     await host.start()
     spoken = asyncio.create_task(hear(host, job("w w")))
     waiting = asyncio.create_task(hear(host, job("w")))
-    await asyncio.sleep(0.01)
+    await until(lambda: made[0].begun)
     stopping = asyncio.create_task(host.stop(grace_s=20.0))
     with pytest.raises(ShuttingDown):
         await waiting
@@ -190,10 +190,11 @@ async def test_after_stop_who_waits_and_who_comes_is_told_so(tiny, job):
 
 
 async def test_who_is_still_spoken_when_the_grace_is_over_is_told_so(tiny, job):
-    host = Here(tiny.Talker, offer)
+    made = []
+    host = Here(lambda: made.append(tiny.Talker()) or made[0], offer)
     await host.start()
     spoken = asyncio.create_task(hear(host, job("w " * 1_000_000)))
-    await asyncio.sleep(0.01)
+    await until(lambda: made[0].begun)
     await host.stop(grace_s=0.0)
     with pytest.raises(ShuttingDown):
         await spoken

@@ -294,7 +294,7 @@ async def test_a_connection_that_breaks_off_is_no_end(remote: Remotes, peer: Pee
 
 
 async def test_a_server_that_falls_silent_is_given_up(remote: Remotes, peer: Peer):
-    here = remote(peer.url, silence_s=0.3)
+    here = remote(peer.url, silence_s=2.0)
     await here.start()
     with pytest.raises(WorkerLost):
         await hear(here, "endless")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -42,7 +43,7 @@ async def backends_api(client: httpx.AsyncClient) -> Call:
 
     async def call(route: str, **fields: Any) -> Any:
         body = {"session_id": session, **fields}
-        answer = (await client.post(f"/API/{route}", json=body, timeout=30)).json()
+        answer = (await client.post(f"/API/{route}", json=body, timeout=60)).json()
         assert "error" not in answer, answer
         return answer
 
@@ -50,7 +51,7 @@ async def backends_api(client: httpx.AsyncClient) -> Call:
 
 
 async def until_running(call: Call, *ids: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             backends = await call("ListBackends")
             if all(backends[str(id)]["status"] == "running" for id in ids):
@@ -118,27 +119,39 @@ async def test_a_client_that_leaves_frees_the_engine_for_the_next(
         call = await backends_api(client)
         for id in [int(id) for id in await call("ListBackends")][1:]:
             await call("DeleteBackend", backend_id=id)
-        await call("EditBackend", backend_id=0, settings={"step_s": 0.1})
+        await call("EditBackend", backend_id=0, settings={"step_s": 0.3})
         await until_running(call, 0)
         await asyncio.gather(leave(server, streamed=streamed), leave(server, streamed=streamed))
-        # What they asked for takes 16 s to speak; whoever still waited for it would not get here.
-        async with asyncio.timeout(5):
+        # What they asked for takes minutes to speak; whoever still waited would not get here.
+        async with asyncio.timeout(60):
             assert hear((await speak(client, 500, 2)).content).pitches == [500, 500]
 
 
 async def leave(server: Live, *, streamed: bool) -> None:
-    """Ask for 8 s of speech, and hang up before or during the answer."""
-    text = "word " * 80
+    """Ask for what takes two minutes to speak, and hang up before or during the answer."""
+    text, tag = "word " * 390, secrets.token_hex(8)
     path, body = (
         ("/v1/audio/speech", {"model": "tts-1", "input": text, "voice": "low", "cache": False})
         if streamed
         else ("/api/tts-generate", {"text_input": text, "character_voice_gen": "low"})
     )
     async with httpx.AsyncClient(base_url=server.url) as client:
-        asking = asyncio.create_task(client.post(path, json=body))
-        await asyncio.sleep(0.3)
+        asking = asyncio.create_task(
+            client.post(path, json=body, headers={"x-request-id": tag}, timeout=60)
+        )
+        async with asyncio.timeout(60):
+            while tag not in await tags_in(server):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         assert not asking.done()
         asking.cancel()
+        await asyncio.wait({asking})
+
+
+async def tags_in(server: Live) -> list[str]:
+    """What the clients of the requests that are served call them."""
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        requests = (await client.get("/api/requests", timeout=60)).json()["requests"]
+    return [each["tag"] for each in requests]
 
 
 @pytest.mark.slow
