@@ -14,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from alltalk.errors import StorageError
+from alltalk.errors import DiskFull, StorageError
 
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -142,9 +143,10 @@ def remove_stale(folder: Path, older_than_s: float = 3600.0) -> int:
 
 
 def storage_error(verb: str, path: Path, error: OSError) -> StorageError:
-    """`error` as a sentence: what could not be done to `path`, and why."""
+    """`error` as a sentence: what could not be done to `path`, and why. A full disk is DiskFull."""
     reason = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-    return StorageError(f"Could not {verb} {path}: {reason}.")
+    kind = DiskFull if error.errno in _FULL else StorageError
+    return kind(f"Could not {verb} {path}: {reason}.")
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -15,6 +15,7 @@
     ├── Cancelled, DeadlineExceeded
     ├── ConfigError              settings that do not hold
     ├── StorageError             the disk said no
+    │   └── DiskFull
     ├── DownloadFailed           a model's file could not be fetched, or is not what it should be
     ├── InstallFailed            an engine's own environment could not be made
     ├── EncodeFailed             the sound could not be packed into the format asked for
@@ -228,7 +229,11 @@ class ConfigError(AllTalkError):
 
 
 class StorageError(AllTalkError):
-    """A file could not be written or read: a full or read-only disk, missing rights."""
+    """A file could not be written or read: a read-only disk, missing rights."""
+
+
+class DiskFull(StorageError):
+    """A file did not fit: the disk is full, or its user may write no more."""
 
 
 class DownloadFailed(AllTalkError):

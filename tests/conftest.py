@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from disks import mounted
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +28,19 @@ def needs() -> Callable[[str], str]:
         pytest.skip(sentence)
 
     return find
+
+
+@pytest.fixture
+def full_disk(tmp_path) -> Iterator[Path]:
+    """A folder that takes no more than 64 KiB: a disk of its own, else the largest file's size."""
+    resource = pytest.importorskip("resource", reason="neither a small disk nor a limit to be had")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if mounted("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)):
+        yield folder
+        subprocess.run(["umount", str(folder)], check=True)
+        return
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, limits[1]))
+    yield folder
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -17,6 +17,7 @@ from hub import local_hub
 
 from alltalk.errors import (
     ConfigError,
+    DiskFull,
     DownloadFailed,
     NotFound,
     Refused,
@@ -281,7 +282,7 @@ def zipped(files):
 async def test_a_model_that_will_not_fit_is_not_begun(offer, home, hub):
     free = shutil.disk_usage(home.root).free
     big = {"path": "weights.bin", "url": "small/weights.bin", "size": free * 2}
-    with pytest.raises(StorageError, match="MB left"):
+    with pytest.raises(DiskFull, match="MB left"):
         await offer({"name": "small", "files": [big]}).install("small", agreed=False)
     assert hub.asked == []
 

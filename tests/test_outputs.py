@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -13,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from disks import mounted
 
 from alltalk.draft import Draft, is_draft, write_whole
-from alltalk.errors import NotFound, StorageError, UnsafeName
+from alltalk.errors import DiskFull, NotFound, StorageError, UnsafeName
 from alltalk.outputs import Outputs
 
 DAY_S = 86400
@@ -42,22 +42,6 @@ def put(outputs) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def full_disk(tmp_path) -> Iterator[Path]:
-    """A folder that takes no more than 64 KiB: a disk of its own, else the largest file's size."""
-    resource = pytest.importorskip("resource", reason="neither a small disk nor a limit to be had")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if mounted("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)):
-        yield folder
-        subprocess.run(["umount", str(folder)], check=True)
-        return
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, limits[1]))
-    yield folder
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-@pytest.fixture
 def pin() -> Iterator[Callable[[Path], None]]:
     """Mounts a file over itself, as containers do: it can be written, not renamed or deleted."""
     pinned = []
@@ -70,12 +54,6 @@ def pin() -> Iterator[Callable[[Path], None]]:
     yield pinning
     for path in pinned:
         subprocess.run(["umount", str(path)], check=True)
-
-
-def mounted(*arguments: str) -> bool:
-    if not sys.platform.startswith("linux") or not shutil.which("mount"):
-        return False
-    return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
 
 
 # Names
@@ -197,9 +175,7 @@ def test_a_folder_deleted_meanwhile_is_made_again(outputs):
 def test_a_full_disk_is_said_and_leaves_the_old_file(full_disk):
     small = Outputs(full_disk)
     small.write("a.wav", b"old")
-    with pytest.raises(
-        StorageError, match=r"Could not write .*a\.wav: (the disk is full|it would)"
-    ):
+    with pytest.raises(DiskFull, match=r"Could not write .*a\.wav: (the disk is full|it would)"):
         small.write("a.wav", b"x" * 200_000)
     assert os.listdir(full_disk) == ["a.wav"]
     assert small.path("a.wav").read_bytes() == b"old"

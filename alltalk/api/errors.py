@@ -33,6 +33,7 @@ STATUS: Mapping[type[AllTalkError], int] = {
     errors.Cancelled: 499,  # not one of the statuses that SDKs repeat by themselves
     errors.DeadlineExceeded: 504,
     errors.OutOfMemory: 507,
+    errors.DiskFull: 507,
     errors.AllTalkError: 500,
 }
 """The first entry that an error's class descends from, most specific first."""

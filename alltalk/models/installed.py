@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from alltalk.draft import storage_error, write_whole
-from alltalk.errors import NotFound, StorageError
+from alltalk.errors import DiskFull, NotFound
 from alltalk.home import Home
 from alltalk.models.catalogue import ModelEntry, ModelFile
 from alltalk.models.partial import digest_of
@@ -82,12 +82,12 @@ class InstalledModel:
         return self.staging / file.path
 
     def refuse_full_disk(self) -> None:
-        """Raises StorageError when what is still to come will not fit."""
+        """Raises DiskFull when what is still to come will not fit."""
         missing = sum(self._missing_bytes(file) for file in self.entry.files)
         self.staging.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.staging).free
         if missing > free:
-            raise StorageError(
+            raise DiskFull(
                 f"{self.entry.name} needs {missing / 1e6:,.0f} MB more, and {self.folder} has "
                 f"{free / 1e6:,.0f} MB left. Free some space there."
             )

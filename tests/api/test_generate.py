@@ -11,6 +11,8 @@ import pytest
 from fastapi import FastAPI
 from hearing import hear
 
+from alltalk.service import SpeechService
+
 WORDS = "one two three"
 
 
@@ -295,3 +297,14 @@ async def test_narration_of_any_size_and_shape_is_answered(
     await app.state.control.change_settings({"api_def.api_max_characters": 1_000_000})
     answer = await speak(client, text_input=text, narrator_enabled="true")
     assert answer.status_code == status, answer.text
+
+
+async def test_a_full_disk_is_507_and_leaves_nothing_and_the_next_request_works(
+    client: httpx.AsyncClient, service: SpeechService, full_disk: Path
+) -> None:
+    service.outputs.folder = full_disk
+    answer = await speak(client, text_input="word " * 100)
+    assert (answer.status_code, answer.json()["status"]) == (507, "generate-failure")
+    assert answer.json()["error"].startswith("Could not write ")
+    assert os.listdir(full_disk) == []
+    assert await heard(client, await speak(client, character_voice_gen="low")) == [220] * 3
