@@ -11,6 +11,10 @@ import pytest
 from fastapi import FastAPI
 from hearing import hear, hear_pcm
 
+from alltalk.service import SpeechService
+from alltalk.speech import FORMATS, SpeechRequest, Ticket
+from alltalk.tail import Tail
+
 QUERY = {"text": "one two three", "voice": "low", "language": "en", "output_file": "x.wav"}
 PATH = "/api/tts-generate-streaming"
 
@@ -154,3 +158,25 @@ async def test_bad_fields_of_a_stream_are_400(
 ) -> None:
     answer = await client.get(PATH, params={**QUERY, **change})
     assert (answer.status_code, answer.json()["status"]) == (400, "generate-failure")
+
+
+async def test_who_leaves_frees_the_effects_that_are_under_way(
+    service: SpeechService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[tuple[bool, bool]] = []
+
+    def close(tail: Tail) -> None:
+        under_way = tail._stage is not None
+        closing(tail)
+        closed.append((under_way, tail._stage is not None))
+
+    closing = Tail.close
+    monkeypatch.setattr(Tail, "close", close)
+    await service.pool.edit(0, settings={"native_speed": False})
+    await service.pool.ready()
+    request = SpeechRequest(text="word " * 40, voice="low", speed=1.5, format=FORMATS["wav"])
+    sound = service.encoded(request, Ticket("r"))
+    assert (await anext(sound))[:4] == b"RIFF"
+    await sound.aclose()
+    assert closed == [(True, False)]
+    assert len(service.requests) == 0
