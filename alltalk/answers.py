@@ -55,10 +55,14 @@ class Answers:
         self._sources: dict[str, str] = {}
         """Flight → id of the request that speaks for it."""
 
-    def at_hand(self, request: SpeechRequest, *, opted_out: bool, enabled: bool) -> Answer | None:
-        """What `answer` would return, where memory has it: nothing is waited for or planned."""
-        if self._outcome(request, opted_out, enabled) is not CacheOutcome.MISS:
-            return None
+    def at_hand(
+        self, request: SpeechRequest, ticket: Ticket, *, opted_out: bool, enabled: bool
+    ) -> Answer | None:
+        """What `answer` would return, where memory has it or nothing is to be looked up."""
+        outcome = self._outcome(request, opted_out, enabled)
+        if outcome is not CacheOutcome.MISS:
+            self._metrics.cached(outcome.name)
+            return Answer(outcome, sound=self._service.encoded(request, ticket))
         key = self._known_key(request)
         content = self._cache.get_small(key, request.format.suffix) if key else None
         if content is None:
@@ -73,11 +77,10 @@ class Answers:
 
         `enabled`: whether the door keeps answers at all; `opted_out`: the caller wants none.
         """
-        outcome = self._outcome(request, opted_out, enabled)
-        if outcome is CacheOutcome.MISS:
-            answer = await self._kept_or_shared(request, ticket)
-        else:
-            answer = Answer(outcome, sound=self._service.encoded(request, ticket))
+        at_hand = self.at_hand(request, ticket, opted_out=opted_out, enabled=enabled)
+        if at_hand is not None:
+            return at_hand
+        answer = await self._kept_or_shared(request, ticket)
         self._metrics.cached(answer.outcome.name)
         return answer
 

@@ -25,6 +25,8 @@ _LEAD_S = 0.03
 """Kept before the first sound: a consonant sets in below the threshold."""
 _TAIL_S = 0.15
 """Kept after the last sound: a voice dies away below it."""
+_SEARCHED = 4096
+"""Samples looked at in one go, from an edge inwards."""
 
 
 class Assembly:
@@ -89,7 +91,7 @@ class Assembly:
         if part.starts_at_s is None and len(audio):
             pause = silence(self._pause_s if self._written else 0.0, audio.sample_rate)
             part.starts_at_s = (self._written + len(pause)) / audio.sample_rate
-            audio = Audio(np.concatenate((pause.samples, audio.samples)), audio.sample_rate)
+            audio = Audio(_joined((pause.samples, audio.samples)), audio.sample_rate)
         self._written += len(audio)
         return audio
 
@@ -152,20 +154,19 @@ class _EdgeSilence:
         """What of the sound so far is certain to stay."""
         if not self._heard:
             samples = self._from_onset(samples)
-        (loud,) = np.nonzero(np.abs(samples) > _QUIET)
-        if not len(loud):
+        sure = _loud_end(samples)
+        if not sure:
             return self._silence(samples)
-        sure = int(loud[-1]) + 1
         spoken = [*self._held, samples[:sure]]
         self._held, self._room = [], self._tail
-        return np.concatenate([*spoken, self._silence(samples[sure:])])
+        return _joined([*spoken, self._silence(samples[sure:])])
 
     def _from_onset(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The sound from shortly before the first that is loud; nothing while there is none."""
-        samples = np.concatenate([*self._held, samples])
-        (loud,) = np.nonzero(np.abs(samples) > _QUIET)
-        self._heard = len(loud) > 0
-        skip = max(0, (int(loud[0]) if self._heard else len(samples)) - self._lead)
+        samples = _joined([*self._held, samples])
+        onset = _loud_start(samples)
+        self._heard = onset < len(samples)
+        skip = max(0, onset - self._lead)
         self.skipped += skip
         self._held = [] if self._heard else [samples[skip:]]
         return samples[skip:] if self._heard else samples[:0]
@@ -177,3 +178,23 @@ class _EdgeSilence:
         if len(held):
             self._held.append(held)
         return passed
+
+
+def _loud_start(samples: NDArray[np.float32]) -> int:
+    """Index of the first sample that is loud; the length where none is."""
+    for start in range(0, len(samples), _SEARCHED):
+        loud = np.abs(samples[start : start + _SEARCHED]) > _QUIET
+        if loud.any():
+            return start + int(loud.argmax())
+    return len(samples)
+
+
+def _loud_end(samples: NDArray[np.float32]) -> int:
+    """One beyond the last sample that is loud; 0 where none is."""
+    return len(samples) - _loud_start(samples[::-1]) if len(samples) else 0
+
+
+def _joined(pieces: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The pieces end to end; where only one has sound it is not copied."""
+    sounding = [piece for piece in pieces if len(piece)] or pieces[:1]
+    return sounding[0] if len(sounding) == 1 else np.concatenate(sounding)

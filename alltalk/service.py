@@ -23,7 +23,7 @@ from alltalk.serving.pool import BackendPool
 from alltalk.serving.requests import LiveRequest, Requests
 from alltalk.speech import Offer, Plan, Saved, SpeechRequest, Ticket
 from alltalk.status import EngineStatus, status_of
-from alltalk.tail import Tail, turns
+from alltalk.tail import Tail
 from alltalk.tee import teed
 from alltalk.voices import VoiceLibrary, resolve_voice, voices_of
 
@@ -119,7 +119,7 @@ class SpeechService:
 
     async def key(self, request: SpeechRequest) -> str:
         """What `request` is cached under. Raises what planning it raises."""
-        plan = await self._plan(request)
+        plan = self._planned(request) or await self._plan(request)
         revisions = {(offer.engine, offer.model): offer.revision for offer in self.pool.offers}
         return plan_key(plan, revisions)
 
@@ -135,7 +135,8 @@ class SpeechService:
             self._admission.admit(len(request.text)) as admitted,
             self.following(request, ticket) as live,
         ):
-            plan = await live.unless_cancelled(self._plan(request))
+            if (plan := self._planned(request)) is None:
+                plan = await live.unless_cancelled(self._plan(request))
             live.characters, live.engine = plan.characters, plan.segments[0].engine
             meter = self._metrics.speaking(live.engine, plan.format.name)
             async with (
@@ -143,8 +144,8 @@ class SpeechService:
                 aclosing(self.pool.speak(plan.segments, live, whole=whole)) as pieces,
             ):
                 async for segment, chunk in pieces:
-                    for turn in turns(chunk):
-                        if tail.is_light(turn):
+                    for turn in tail.turns(chunk):
+                        if tail.is_light:
                             yield tail.feed(segment, turn), tail
                         else:
                             yield await lane.run(tail.feed, segment, turn), tail
@@ -152,7 +153,7 @@ class SpeechService:
                             meter.heard()
                     if chunk is None:
                         admitted.spoken(len(segment.utterance.text))
-                last = tail.finish() if tail.is_light(None) else await lane.run(tail.finish)
+                last = tail.finish() if tail.is_light else await lane.run(tail.finish)
             meter.finished(plan.characters, tail.seconds)
             yield last, tail
 
@@ -166,27 +167,32 @@ class SpeechService:
             await lane.run(tail.close)  # there, for a call may still be under way
             raise
 
+    def _planned(self, request: SpeechRequest) -> Plan | None:
+        """The plan that was made of `request` a moment ago, while nothing has changed since."""
+        if not self.pool.is_ready(request.engine, request.model):
+            return None
+        return self._plans_from(self.pool.offers).get(request)
+
     async def _plan(self, request: SpeechRequest) -> Plan:
-        """The plan of `request`; one made a moment ago serves again while nothing has changed."""
+        """A new plan of `request`, which is remembered."""
         offers = await self.pool.ready(request.engine, request.model)
-        snapshot = self._snapshot(offers)
-        if (plan := self._plans.get(request)) is not None:
-            return plan
+        snapshot = Snapshot(self.config, offers, self._library.recent())
         cold = request.language == "auto" and not self._warm
         if len(request.text) > INLINE_CHARS or cold:
             return await self._lanes.pick().run(make_plan, request, snapshot)
-        plan = self._plans[request] = make_plan(request, snapshot)
-        if len(self._plans) > REMEMBERED:
-            del self._plans[next(iter(self._plans))]
+        plans = self._plans_from(offers)
+        plan = plans[request] = make_plan(request, snapshot)
+        if len(plans) > REMEMBERED:
+            del plans[next(iter(plans))]
         return plan
 
-    def _snapshot(self, offers: tuple[Offer, ...]) -> Snapshot:
-        """What is true now. Plans made from what was true before are forgotten."""
+    def _plans_from(self, offers: tuple[Offer, ...]) -> dict[SpeechRequest, Plan]:
+        """Plans made from what is true now; those from what was true before are forgotten."""
         now = (self.config, self._library.recent(), *offers)
         if not same(now, self._planned_from):
             self._planned_from = now
             self._plans.clear()
-        return Snapshot(self.config, offers, self._library.recent())
+        return self._plans
 
     # What there is to speak with
 

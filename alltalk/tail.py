@@ -17,6 +17,8 @@ from alltalk.speech import Plan, Segment, SpokenMark
 
 LONGEST_CALL_S = 1.0
 """Seconds of sound worked on in one call, so that requests sharing a lane take turns."""
+LONGEST_LIGHT_CALL_S = 5.0
+"""The same where sound is only packed: it takes 20 µs a second."""
 
 
 class Tail:
@@ -29,12 +31,26 @@ class Tail:
         self._light = plan.format.uncompressed and all(
             segment.effects.nothing for segment in plan.segments
         )
+        is_packed_only = self._light and plan.sample_rate is None
+        self._longest_call_s = LONGEST_LIGHT_CALL_S if is_packed_only else LONGEST_CALL_S
         self._stage: Stage | None = None
         self._open: Segment | None = None
 
-    def is_light(self, chunk: Chunk | None) -> bool:
-        """True where `feed` takes about as long as a hop to a lane and back would: 0.1 ms."""
-        return self._light and (chunk is None or chunk.audio.seconds <= LONGEST_CALL_S)
+    @property
+    def is_light(self) -> bool:
+        """True where a call takes about as long as a hop to a lane and back would: 0.1 ms."""
+        return self._light
+
+    def turns(self, chunk: Chunk | None) -> Iterator[Chunk | None]:
+        """`chunk` in pieces for one `feed` each; its marks stay with the first."""
+        if chunk is None or chunk.audio.seconds <= self._longest_call_s:
+            yield chunk
+            return
+        rate = chunk.audio.sample_rate
+        step = int(rate * self._longest_call_s)
+        for start in range(0, len(chunk.audio), step):
+            piece = Audio(chunk.audio.samples[start : start + step], rate)
+            yield Chunk(piece, chunk.marks if start == 0 else ())
 
     def feed(self, segment: Segment, chunk: Chunk | None) -> bytes:
         """The bytes that `chunk` completes; None ends the segment."""
@@ -74,15 +90,3 @@ class Tail:
             encoded = self._encoder.feed(self._assembly.feed(segment, self._stage.finish()))
         self._stage = self._open = None
         return encoded + self._encoder.feed(self._assembly.end(segment))
-
-
-def turns(chunk: Chunk | None) -> Iterator[Chunk | None]:
-    """`chunk` in pieces of at most LONGEST_CALL_S; its marks stay with the first."""
-    if chunk is None or chunk.audio.seconds <= LONGEST_CALL_S:
-        yield chunk
-        return
-    rate = chunk.audio.sample_rate
-    step = int(rate * LONGEST_CALL_S)
-    for start in range(0, len(chunk.audio), step):
-        piece = Audio(chunk.audio.samples[start : start + step], rate)
-        yield Chunk(piece, chunk.marks if start == 0 else ())

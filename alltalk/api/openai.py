@@ -42,7 +42,7 @@ async def create_speech(http: Request, given: GivenDep) -> Response:
     events = body.stream_format == "sse"
     opted_out = events or body.cache is False or _no_cache(http)
     cached = {"opted_out": opted_out, "enabled": given.service.config.cache.enabled_v1}
-    answer = given.answers.at_hand(request, **cached)
+    answer = given.answers.at_hand(request, given.ticket, **cached)
     if answer is None:
         answer = await unless_disconnected(
             http, given.answers.answer(request, given.ticket, **cached)

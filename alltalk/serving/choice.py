@@ -40,6 +40,8 @@ class Choice:
 
     async def until(self, holds: Callable[[], object], most_s: float) -> None:
         """Wait until `holds()` is true, at most `most_s`; asked at every change of a backend."""
+        if holds():
+            return  # as nearly always: no timer for it
         with suppress(TimeoutError):
             async with asyncio.timeout(most_s):
                 await self.bell.until(holds)

@@ -46,7 +46,13 @@ class Desk:
         self._deliver = deliver
         # Taken before the other one. It keeps a chunk from overtaking, or following, the job's end.
         self._delivering = threading.RLock()
-        self._changed = threading.Condition()
+        # One lock, and a condition for each who waits: to wake a thread for nothing costs as much
+        # as a sentence's way through the loop.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._arrived = self._changed
+        """Whoever takes from `_incoming`."""
+        self._fell_silent = threading.Condition(self._lock)
         self._live: dict[str, Task] = {}
         self._incoming: WaitingLine[Task] = WaitingLine()
         self._line = self._incoming
@@ -62,28 +68,28 @@ class Desk:
 
     def submit(self, job: Job) -> None:
         """Put `job` in line; after `refuse` its error is delivered instead."""
-        with self._changed:
+        with self._lock:
             if self._ended is None:
                 if job.id in self._live:
                     raise ValueError(f"there is a job {job.id!r} already")
                 task = self._live[job.id] = Task(job, job.utterance)
                 self._incoming.push(task, job.level, job.flow, job.cost)
-                self._changed.notify_all()
+                self._arrived.notify()  # one is enough: a busy thread looks again by itself
                 return
             refusal = self._ended
         self._fail([job], refusal)
 
     def cancel(self, job_id: str) -> None:
         """Take the job out of line, or mark it to be closed. Nothing, when it is not live."""
-        with self._changed:
+        with self._lock:
             if (task := self._live.pop(job_id, None)) is not None:
                 if not self._line.remove(task):
                     self._incoming.remove(task)
-                self._changed.notify_all()
+                self._note_silence()
 
     def between(self, call: Call) -> None:
         """Have `call` made once nothing is open; until then nothing is opened."""
-        with self._changed:
+        with self._lock:
             if self._ended is None:
                 self._calls.append(call)
                 self._changed.notify_all()
@@ -94,7 +100,7 @@ class Desk:
     @property
     def waiting(self) -> int:
         """Jobs in line, one being prepared among them."""
-        with self._changed:
+        with self._lock:
             prepared = 0 if self._line is self._incoming else len(self._line)
             return len(self._incoming) + self._preparing + prepared
 
@@ -106,7 +112,7 @@ class Desk:
     @property
     def last_beat_at(self) -> float | None:
         """When the busy thread that has been silent longest last beat; None: none is busy."""
-        with self._changed:
+        with self._lock:
             return min(self._beats.values(), default=None)
 
     # The end.
@@ -119,7 +125,7 @@ class Desk:
     def refuse(self, error: AllTalkError) -> None:
         """Take no job from now on, and fail all that is not open. The first error stays."""
         with self._delivering:
-            with self._changed:
+            with self._lock:
                 if self._ended is None:
                     self._ended = error
                 waiting = [task.job for task in self._live.values() if not task.is_open]
@@ -128,6 +134,8 @@ class Desk:
                 self._line = self._incoming = WaitingLine()
                 calls, self._calls = self._calls, deque()
                 self._changed.notify_all()
+                self._arrived.notify_all()
+                self._note_silence()
             self._fail(waiting, error)
         for call in calls:
             _refuse(call, error)
@@ -135,16 +143,16 @@ class Desk:
     def drop(self, error: AllTalkError) -> None:
         """Fail all that is live."""
         with self._delivering:
-            with self._changed:
+            with self._lock:
                 left = [task.job for task in self._live.values()]
                 self._live.clear()
-                self._changed.notify_all()
+                self._note_silence()
             self._fail(left, error)
 
     def await_silence(self, timeout_s: float) -> None:
         """Return when no job is live, or after `timeout_s`."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._live, timeout_s)
+        with self._lock:
+            self._fell_silent.wait_for(lambda: not self._live, timeout_s)
 
     # For the threads that speak.
 
@@ -155,7 +163,7 @@ class Desk:
         """
         me = threading.current_thread()
         while True:
-            with self._changed:
+            with self._lock:
                 self._beats.pop(me, None)
                 self._changed.wait_for(
                     lambda: busy or self._admits or self._ended or (answer and self._is_call_due)
@@ -167,13 +175,13 @@ class Desk:
                     return False
                 call, self._calling = self._calls.popleft(), True
             answer(call)
-            with self._changed:
+            with self._lock:
                 self._calling = False
                 self._changed.notify_all()
 
     def take(self) -> Task | None:
         """The next in line, counted as open; None: nobody may be opened now."""
-        with self._changed:
+        with self._lock:
             if not self._admits:
                 return None
             task = self._line.pop()
@@ -183,7 +191,7 @@ class Desk:
 
     def put_back(self, task: Task) -> None:
         """There was no room for `task`: it is the next to be taken."""
-        with self._changed:
+        with self._lock:
             self._open -= 1
             task.is_open = False
             if self.is_live(task):
@@ -195,9 +203,10 @@ class Desk:
 
     def closed(self, count: int) -> None:
         """Count so many as open no longer."""
-        with self._changed:
+        with self._lock:
             self._open -= count
-            self._changed.notify_all()
+            if self._is_call_due:
+                self._changed.notify_all()
 
     def is_live(self, task: Task) -> bool:
         """Somebody listens to `task`."""
@@ -206,7 +215,7 @@ class Desk:
     def send(self, deliveries: Sequence[Delivery]) -> None:
         """Deliver what is live, in one call. Nothing follows a `done`."""
         with self._delivering:
-            with self._changed:
+            with self._lock:
                 heard = [each for each in deliveries if self._passes(each)]
             if heard:
                 self._deliver(heard)
@@ -215,13 +224,14 @@ class Desk:
 
     def prepare_first(self) -> None:
         """From now on a job is opened only after `take_unprepared` and `line_up`."""
-        with self._changed:
+        with self._lock:
             self._line = WaitingLine()
+            self._arrived = threading.Condition(self._lock)
 
     def take_unprepared(self) -> Task | None:
         """The next to be prepared, once there is one; None: no more will come."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._incoming) or self._ended)
+        with self._lock:
+            self._arrived.wait_for(lambda: len(self._incoming) or self._ended)
             if self._ended is not None:
                 return None
             self._preparing = 1
@@ -230,13 +240,13 @@ class Desk:
 
     def line_up(self, task: Task) -> None:
         """`task` is prepared: put it in line, unless it failed or was cancelled meanwhile."""
-        with self._changed:
+        with self._lock:
             self._preparing = 0
             del self._beats[threading.current_thread()]
             if self.is_live(task):
                 job = task.job
                 self._line.push(task, job.level, job.flow, job.cost)
-                self._changed.notify_all()
+                self._changed.notify()
 
     def _passes(self, delivery: Delivery) -> bool:
         """Somebody listens, and there is something to hear. Its last ends the job."""
@@ -245,8 +255,12 @@ class Desk:
             return False
         if delivery.done:
             del self._live[delivery.job.id]
-            self._changed.notify_all()
+            self._note_silence()
         return delivery.done or delivery.chunk is not None
+
+    def _note_silence(self) -> None:
+        if not self._live:
+            self._fell_silent.notify_all()
 
     @property
     def _admits(self) -> bool:

@@ -102,6 +102,10 @@ class BackendPool:
             raise self._choice.not_ready(engine, model, self.current)
         return offers
 
+    def is_ready(self, engine: str = "", model: str = "") -> bool:
+        """True where `ready` would not wait."""
+        return not self._awaited(engine, model)
+
     @property
     def current(self) -> Backend | None:
         """The backend that V2's routes read and change; None when there is none at all."""
