@@ -35,6 +35,9 @@ from alltalk.speech import (
 
 LONG_TEXT = 400
 """Characters from which a progress bar is worth its line."""
+HELD_CHARS = 200_000
+"""Longest text whose compressed sound is held in memory, 0.2 GB of it, to tell its length in its
+header: some four hours."""
 EXAMPLES = """\
 Examples:
 
@@ -140,7 +143,7 @@ async def _pipe(service: SpeechService, request: SpeechRequest) -> None:
 async def _write(service: SpeechService, request: SpeechRequest, file: Path) -> None:
     """The sound as `file`, whole or not at all. A place that cannot be written is told at once."""
     with Draft(file) as draft:
-        if request.format.uncompressed:  # hours of it need not fit into memory
+        if request.format.uncompressed or len(request.text) > HELD_CHARS:
             await _write_pieces(service, request, draft)
         else:
             draft.write(await service.whole(request, _ticket()))
@@ -148,6 +151,7 @@ async def _write(service: SpeechService, request: SpeechRequest, file: Path) -> 
 
 
 async def _write_pieces(service: SpeechService, request: SpeechRequest, draft: Draft) -> None:
+    """As it is spoken, so that hours of sound need not fit into memory."""
     header, written = b"", 0
     async with aclosing(service.encoded(request, _ticket())) as sound:
         async for piece in sound:

@@ -48,13 +48,13 @@ def test_a_megabyte_is_heard_from_its_first_sentence_and_stops_with_its_reader(s
 
 @posix
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(("name", "size"), [("book.wav", 50_000), ("book.mp3", 0)])
-def test_a_signal_while_speaking_leaves_no_file(start, tmp_path, sent, name, size):
-    """A wav is written while it is spoken, what is compressed at its end."""
+@pytest.mark.parametrize("name", ["book.wav", "book.mp3"])
+def test_a_signal_while_speaking_leaves_no_file(start, tmp_path, sent, name):
+    """It grows on the disk meanwhile, not in memory."""
     child = start("say", "-", "-o", tmp_path / name)
     child.stdin.write(MEGABYTE)
     child.stdin.close()
-    eventually(lambda: any(path.stat().st_size >= size for path in tmp_path.iterdir()))
+    eventually(lambda: any(path.stat().st_size > 50_000 for path in tmp_path.iterdir()))
     assert child.poll() is None
     child.send_signal(sent)
     assert child.wait(timeout=30) == 130
