@@ -78,6 +78,15 @@ class Draft:
         except OSError as error:
             raise storage_error("write", self.path, error) from error
 
+    def settle(self) -> None:
+        """Bring what was written to the disk, where it may not fit. Raises StorageError."""
+        assert self._file is not None, "a draft is settled inside its with block, before commit"
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise storage_error("write", self.path, error) from error
+
     def commit(self) -> Path:
         """Put the file in its place, with the rights of the one it replaces. Raises StorageError.
 
@@ -85,9 +94,8 @@ class Draft:
         the name is: a power cut leaves the old file or the new one.
         """
         assert self._file is not None, "a draft is committed once, inside its with block"
+        self.settle()
         try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
             self._file.close()
             if not self._private:
                 with contextlib.suppress(FileNotFoundError):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 import unicodedata
 from pathlib import Path
@@ -12,7 +15,15 @@ import pytest
 from hearing import hear
 from recordings import packed, quiet, tone, wav
 
-from alltalk.errors import BadValue, NameTaken, NotFound, StorageError, UnreadableClip, UnsafeName
+from alltalk.errors import (
+    BadValue,
+    DiskFull,
+    NameTaken,
+    NotFound,
+    StorageError,
+    UnreadableClip,
+    UnsafeName,
+)
 from alltalk.home import Home
 from alltalk.voices import Added, NewVoice, VoiceLibrary, VoiceRegistry
 
@@ -163,6 +174,114 @@ def test_of_eight_uploads_of_one_name_one_wins(home, registry):
 
 
 # Removing and renaming
+
+
+DIES = """
+import io, os, sys
+from pathlib import Path
+from alltalk.home import Home
+from alltalk.voices import NewVoice, VoiceLibrary, VoiceRegistry
+
+def die(event, arguments):
+    global left
+    if event in ("os.rename", "os.remove", "os.rmdir", "os.link"):
+        left -= 1
+        if left < 0:
+            os._exit(9)
+
+home, change, left, name, *clips = sys.argv[1:]
+home, left = Home(Path(home)), int(left)
+registry = VoiceRegistry(home, VoiceLibrary(home))
+sent = [(clip, io.BytesIO(Path(clip).read_bytes())) for clip in clips]
+sys.addaudithook(die)
+match change:
+    case "add": registry.add(NewVoice("me", sent, "de", "Neu.", overwrite=True), 300.0)
+    case "remove": registry.remove(name)
+    case "rename": registry.rename(name, "you")
+"""
+"""Changes a voice, and dies before its n-th step that others can see."""
+
+
+@pytest.mark.parametrize("kind", ["clip", "set"])
+@pytest.mark.parametrize("change", ["add", "remove", "rename"])
+def test_who_dies_at_any_step_leaves_the_old_voice_or_the_new_one(tmp_path, change, kind):
+    recordings = [CLIP] if kind == "clip" else [CLIP, CLIP, CLIP]
+    name, renamed = ("me.wav", "you.wav") if kind == "clip" else ("voiceset:me", "voiceset:you")
+    files = [tmp_path / "a.wav", tmp_path / "b.wav"][: len(recordings)]
+    for file in files:
+        file.write_bytes(OTHER)
+    for step in range(40):
+        root = tmp_path / str(step)
+        Home(root).create()
+        library = VoiceLibrary(Home(root))
+        registry = VoiceRegistry(Home(root), library)
+        old = add(registry, "me", *recordings, language="en", transcript="Old.").voice
+        command = [sys.executable, "-c", DIES, str(root), change, str(step), name]
+        command += map(str, files if change == "add" else [])
+        died = subprocess.run(command).returncode
+        assert died in (0, 9)
+        found = [(v.name, v.digest == old.digest, v.transcript) for v in library.scan().values()]
+        before, gone = (name, True, "Old."), []
+        after = {
+            "add": [(name, False, "Neu.")],
+            "remove": gone,
+            "rename": [(renamed, True, "Old.")],
+        }[change]
+        between = {
+            ("add", "clip"): [[(name, True, "")], [(name, False, "")]],
+            ("add", "set"): [gone],
+        }.get((change, kind), [])
+        assert found in ([before], after, *between)
+        if died == 0:
+            assert found == after
+            assert step > 0
+            return
+    raise AssertionError("it never came to its end")
+
+
+def test_a_set_that_cannot_take_the_place_of_the_old_one_leaves_it(home, registry, monkeypatch):
+    old = add(registry, "duo", CLIP, CLIP).voice
+    monkeypatch.setattr(os, "fsync", lambda handle: refuse(errno.ENOSPC))
+    with pytest.raises(StorageError, match="full"):
+        add(registry, "duo", OTHER, OTHER, overwrite=True)
+    assert [voice.digest for voice in VoiceLibrary(home).scan().values()] == [old.digest]
+    assert [path.name for path in (home.voices / "xtts_multi_voice_sets").iterdir()] == ["duo"]
+
+
+def test_a_voice_that_does_not_fit_leaves_all_of_the_old_one(home, registry, monkeypatch):
+    add(registry, "me", CLIP, language="de", transcript="Alt.")
+    before = {path: path.read_bytes() for path in home.voices.iterdir()}
+    monkeypatch.setattr(os, "fsync", lambda handle: refuse(errno.ENOSPC))
+    with pytest.raises(DiskFull, match="full"):
+        add(registry, "me", OTHER, transcript="Neu.", overwrite=True)
+    assert {path: path.read_bytes() for path in home.voices.iterdir()} == before
+
+
+def refuse(number: int) -> None:
+    raise OSError(number, os.strerror(number))
+
+
+def test_renaming_a_voice_to_its_own_name_changes_nothing(home, registry):
+    add(registry, "me", CLIP, transcript="Hello.")
+    before = {path: path.read_bytes() for path in home.voices.iterdir()}
+    assert registry.rename("me.wav", "me").transcript == "Hello."
+    assert {path: path.read_bytes() for path in home.voices.iterdir()} == before
+
+
+def test_what_a_crash_left_behind_long_ago_goes_with_the_next_upload(home, registry):
+    sets = home.voices / "xtts_multi_voice_sets"
+    old, young = sets / ".0123456789abcdef.partial", sets / ".fedcba9876543210.partial"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "01.wav").write_bytes(CLIP)
+    draft = home.voices / ".me.wav.01234567.partial"
+    draft.write_bytes(CLIP)
+    for path in (old, draft):
+        os.utime(path, (0, 0))
+    add(registry, "me", CLIP)
+    add(registry, "duo", CLIP, CLIP)
+    assert not draft.exists()
+    assert {path.name for path in sets.iterdir()} == {young.name, "duo"}
 
 
 def test_removing_takes_all_that_belongs_to_the_voice(home, library, registry):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from alltalk.clips import Reference, decode, make_reference, wav_bytes
-from alltalk.draft import storage_error, write_whole
 from alltalk.engine import Voice
 from alltalk.errors import BadValue, NameTaken, NotFound
 from alltalk.home import Home, safe_name
@@ -30,6 +25,13 @@ from alltalk.voices.files import (
 )
 from alltalk.voices.library import VoiceLibrary
 from alltalk.voices.names import find_voice
+from alltalk.voices.store import (
+    delete,
+    remove_leftovers,
+    rename_together,
+    write_folder,
+    write_together,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class VoiceRegistry:
         with self._lock:
             voice = self._own(name)
             for path in _paths(voice):
-                _delete(path)
+                delete(path)
             self._library.scan()
         return voice
 
@@ -103,8 +105,9 @@ class VoiceRegistry:
             renamed = _called(voice, stem)
             if find_voice(renamed, self._library.scan()) not in (None, voice):
                 raise NameTaken(renamed)
-            for path in reversed(_paths(voice)):
-                _move(path, path.with_name(stem + _ending(path, voice)))
+            rename_together(
+                [(path, path.with_name(stem + _ending(path, voice))) for path in _paths(voice)]
+            )
             return self._library.scan()[renamed]
 
     def find(self, name: str) -> Voice:
@@ -131,13 +134,22 @@ class VoiceRegistry:
     def _store(self, stem: str, new: NewVoice, references: Sequence[Reference]) -> str:
         """Write the files; the voice's name."""
         contents = [wav_bytes(reference.audio) for reference in references]
-        sidecar = _sidecar(new)
         if len(contents) > 1:
-            _write_set(self._folder / SETS_FOLDER / stem, contents, new.transcript, sidecar)
+            folder = self._folder / SETS_FOLDER / stem
+            remove_leftovers(folder.parent)
+            transcript, sidecar = _beside(Path("01"), new)
+            clips = [(f"{number:02}.wav", each) for number, each in enumerate(contents, 1)]
+            beside = [(path.name, each) for path, each in (transcript, sidecar) if each is not None]
+            write_folder(folder, [*beside, *clips])
             return f"{SET}{stem}"
-        _write_beside(self._folder / stem, new.transcript, sidecar)
-        write_whole(self._folder / f"{stem}.wav", contents[0])
-        return f"{stem}.wav"
+        remove_leftovers(self._folder)
+        clip = self._folder / f"{stem}.wav"
+        transcript, sidecar = _beside(self._folder / stem, new)
+        if clip.exists():  # the elder's words are never taken for the new one's
+            write_together([(transcript[0], None), sidecar, (clip, contents[0]), transcript])
+        else:
+            write_together([transcript, sidecar, (clip, contents[0])])
+        return clip.name
 
 
 def _stem(name: str) -> str:
@@ -176,30 +188,11 @@ def _sidecar(new: NewVoice) -> bytes:
     return json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8", "replace")
 
 
-def _write_beside(place: Path, transcript: str, sidecar: bytes) -> None:
-    """What belongs to the clip `place`.wav; before it, so that it is never seen without."""
-    transcript_file = Path(f"{place}{TRANSCRIPT_SUFFIX}")
-    if transcript.strip():
-        write_whole(transcript_file, transcript.strip().encode("utf-8", "replace"))
-    else:
-        _delete(transcript_file)
-    write_whole(Path(f"{place}{SIDECAR_SUFFIX}"), sidecar)
-
-
-def _write_set(folder: Path, contents: Sequence[bytes], transcript: str, sidecar: bytes) -> None:
-    """A folder of clips, seen only when all of them are in it."""
-    draft = folder.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
-        draft.mkdir(parents=True)
-        _write_beside(draft / "01", transcript, sidecar)
-        for number, content in enumerate(contents, 1):
-            write_whole(draft / f"{number:02}.wav", content)
-        _delete(folder)
-        _move(draft, folder)
-    except OSError as error:
-        raise storage_error("write", folder, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+def _beside(place: Path, new: NewVoice) -> tuple[tuple[Path, bytes | None], tuple[Path, bytes]]:
+    """The transcript and the sidecar of the clip `place`.wav."""
+    said = new.transcript.strip().encode("utf-8", "replace")
+    transcript = Path(f"{place}{TRANSCRIPT_SUFFIX}"), said or None
+    return transcript, (Path(f"{place}{SIDECAR_SUFFIX}"), _sidecar(new))
 
 
 def _called(voice: Voice, stem: str) -> str:
@@ -230,22 +223,3 @@ def _ending(path: Path, voice: Voice) -> str:
     if voice.name.startswith(SET):
         return ""
     return path.name.removeprefix(voice.clips[0].stem)
-
-
-def _delete(path: Path) -> None:
-    """Delete a file or folder, if there is one. Raises StorageError."""
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-    except OSError as error:
-        raise storage_error("delete", path, error) from error
-
-
-def _move(path: Path, to: Path) -> None:
-    try:
-        os.rename(path, to)
-    except OSError as error:
-        raise storage_error("rename", path, error) from error
