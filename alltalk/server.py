@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from types import FrameType
 
 import uvicorn
 
@@ -51,6 +54,20 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: SpeechService, drain_s: float) -> None:
         super().__init__(config)
         self._service, self._drain_s = service, drain_s
+        self._hurried = False
+        self._hurry: Callable[[], object] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal begins to leave; the second stops what is waited for.
+
+        Of uvicorn's own, the second one would tear clients and workers off.
+        """
+        if not self.should_exit or self._hurried:
+            super().handle_exit(sig, frame)
+            return
+        self._hurried = True
+        if self._hurry is not None:
+            self._hurry()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse new requests, give running ones their time, stop the rest, then hang up."""
@@ -61,10 +78,17 @@ class _Server(uvicorn.Server):
             drain.cancel()
 
     async def _drain(self) -> None:
+        loop, hurried = asyncio.get_running_loop(), asyncio.Event()
+        self._hurry = partial(loop.call_soon_threadsafe, hurried.set)
         waiting = len(self._service.requests)
         if waiting:
-            logger.info("Waiting up to %g s for %d requests.", self._drain_s, waiting)
-        await asyncio.sleep(self._drain_s)
+            logger.info(
+                "Waiting up to %g s for %d requests; a second signal stops them.",
+                *(self._drain_s, waiting),
+            )
+        if not self._hurried:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(hurried.wait(), self._drain_s)
         self._service.requests.cancel_all(ShuttingDown("The server is shutting down."))
         await asyncio.sleep(CUT_OFF_S)
         # Whoever reads slowly has not seen that yet. Left to uvicorn it is logged as our failure.

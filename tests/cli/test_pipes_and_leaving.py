@@ -9,10 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from hearing import hear
+from held import HeldHome
 
 MEGABYTE = b"The quick brown fox jumps over the lazy dog. " * 23_000
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
@@ -82,6 +84,29 @@ def test_the_server_lets_a_running_answer_end_and_leaves(start, tmp_path, sent):
     assert len(hear(content).beeps) == 4
     assert child.wait(timeout=30) == 0
     assert b"Traceback" not in child.stderr.read()
+
+
+@posix
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_stops_what_the_server_waits_for(start, tmp_path, sent):
+    home = HeldHome(tmp_path)
+    environ = {"ALLTALK_SPEECH__ENGINE": "held", "ALLTALK_SERVER__DRAIN_S": "3600"}
+    child = start("serve", "--port", "0", home=tmp_path, environ=environ)
+    url = told_url(child)
+    eventually(lambda: httpx.get(f"{url}/api/ready").text == "Ready")
+    with ThreadPoolExecutor(1) as caller:
+        form = {"text_input": "one hold two"}
+        asked = caller.submit(httpx.post, f"{url}/api/tts-generate", data=form, timeout=60)
+        eventually(lambda: httpx.get(f"{url}/api/requests").json()["requests"])
+        child.send_signal(sent)
+        while b"a second signal" not in child.stderr.readline():
+            assert child.poll() is None
+        child.send_signal(sent)
+        assert asked.result().status_code == 503
+    assert asked.result().json()["error"] == "The server is shutting down."
+    assert child.wait(timeout=60) == 0
+    assert b"Traceback" not in child.stderr.read()
+    assert list(home.path.glob("outputs/*")) == []
 
 
 @posix
