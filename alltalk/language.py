@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Sequence
 
 _READ_CHARS = 1000
@@ -10,6 +11,8 @@ _READ_CHARS = 1000
 _LEAD = 1.5
 """How far ahead of the default another language has to be. Between right and wrong answers for
 single words ("Wait.": 0.5, "Ja.": 1.1) and for two or three ("Hola amigo": 2.6)."""
+_LOADING = threading.Lock()
+"""Two who ask first would each load the model, and take twice as long."""
 _FOREIGN = 10.0
 """How far behind the best of all languages ours may be: sister languages come within 5, another
 script is over 20 away."""
@@ -65,7 +68,9 @@ def _scores(text: str) -> dict[str, float]:
     from py3langid import rank  # type: ignore[import-untyped]  # loaded when first asked for
 
     scale = math.sqrt(len(text.encode(errors="replace")))
-    return {label: score / scale for label, score in rank(text)}
+    with _LOADING:
+        ranked = rank(text)
+    return {label: score / scale for label, score in ranked}
 
 
 def _primary(tag: str) -> str:

@@ -177,8 +177,8 @@ class SpeechService:
         """A new plan of `request`, which is remembered."""
         offers = await self.pool.ready(request.engine, request.model)
         snapshot = Snapshot(self.config, offers, self._library.recent())
-        cold = request.language == "auto" and not self._warm
-        if len(request.text) > INLINE_CHARS or cold:
+        detected = "auto" in (request.language, self.config.api_def.api_language)
+        if len(request.text) > INLINE_CHARS or (detected and not self._warm):
             return await self._lanes.pick().run(make_plan, request, snapshot)
         plans = self._plans_from(offers)
         plan = plans[request] = make_plan(request, snapshot)

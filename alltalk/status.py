@@ -41,10 +41,14 @@ class EngineStatus:
 
     def obstacle(self, what: Switch) -> str:
         """Why `what` cannot be turned on, as a sentence; empty: it can."""
-        if not getattr(self.capabilities, what):
-            return f"{self.manifest.display_name} has no {_TITLES[what]} mode."
+        name, title = self.manifest.display_name, _TITLES[what]
+        loaded, known = getattr(self.capabilities, what), getattr(self.manifest.capabilities, what)
+        if not loaded and not known:
+            return f"{name} has no {title} mode."
         if what == "deepspeed" and not deepspeed_installed():
             return "DeepSpeed is not installed: pip install 'alltalk[deepspeed]'."
+        if not loaded:
+            return f"{name} was loaded without {title}, which does not run here; the log says why."
         return ""
 
 

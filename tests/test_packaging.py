@@ -44,7 +44,7 @@ def checkout(tmp_path_factory) -> Path:
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
     """Caches, and the weights of engines."""
-    weights = {"models"} if Path(folder).parent.name == "engines" else set()
+    weights = {"models"} if Path(folder).parent == ROOT / "engines" else set()
     return {"__pycache__", *weights} & set(names)
 
 
