@@ -9,6 +9,7 @@ from typing import Protocol
 
 from alltalk.engine import Chunk, Restable
 from alltalk.errors import AllTalkError, NotReady, ShuttingDown
+from alltalk.memory import give_back
 from alltalk.serving.lane import Lane
 from alltalk.serving.loop import SETTLE_S, Delivery, EngineLoop, Job, Loaded
 from alltalk.speech import Offer
@@ -167,7 +168,10 @@ class Here:
             return
         lane = Lane(f"{self._name}-closing")
         try:
-            if not await lane.run(loop.close, grace_s, settle_s=settle_s):
+            if await lane.run(loop.close, grace_s, settle_s=settle_s):
+                del loop  # and with it the engine
+                await lane.run(give_back)
+            else:
                 _log.warning("%s is still busy; its memory is freed when that ends", self._name)
         finally:
             lane.close()
