@@ -5,9 +5,10 @@
     │   ├── BadValue, EmptyText, NothingToSpeak, TextTooLong, TooLarge, UnsafeName, NameTaken
     │   ├── UnreadableClip
     │   ├── UnknownVoice, UnknownEngine, UnknownModel, UnknownLanguage, UnknownFormat
+    │   ├── UnknownRvcVoice, RvcModelInvalid
     │   ├── TermsNotAccepted     of a model
     │   └── Unsupported          this engine cannot do that
-    │       └── CannotClone
+    │       └── CannotClone, RvcBaseMissing
     ├── NotFound                 a file, request or backend that is not there
     ├── Refused                  try again later
     │   └── QueueFull, NotReady, ShuttingDown
@@ -124,6 +125,21 @@ class UnknownVoice(BadInput):
         super().__init__(f"{engine} has no voice {voice[:80]!r}. It has: {_some(known)}.")
 
 
+class UnknownRvcVoice(BadInput):
+    """There is no voice to convert to of that name."""
+
+    param = "conversion"
+
+    def __init__(self, voice: str, known: Sequence[str]) -> None:
+        super().__init__(f"rvc_models has no voice {voice[:80]!r}. It has: {_some(known)}.")
+
+
+class RvcModelInvalid(BadInput):
+    """A file that is no voice to convert to, or no index of it."""
+
+    param = "conversion"
+
+
 class UnknownEngine(BadInput):
     """No engine of that name is installed or loaded."""
 
@@ -171,6 +187,12 @@ class CannotClone(Unsupported):
 
     def __init__(self, engine: str) -> None:
         super().__init__(f"{engine} cannot speak as the voice of a clip. Choose another engine.")
+
+
+class RvcBaseMissing(Unsupported):
+    """Voice conversion lacks the models that all its voices share."""
+
+    param = "conversion"
 
 
 class TermsNotAccepted(BadInput):

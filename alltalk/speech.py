@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alltalk.engine import Capabilities, Sampling, Utterance, Voice
-from alltalk.errors import UnknownFormat
+from alltalk.errors import BadValue, UnknownFormat
 
 
 class Role(StrEnum):
@@ -66,12 +66,56 @@ FORMATS: Mapping[str, AudioFormat] = {
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """Voice conversion (RVC) of one role."""
+    """Voice conversion (RVC) of one role. Raises BadValue for what is out of its range."""
 
     voice: str
-    """The model, relative to the home's rvc_models/."""
+    """The model, relative to the home's rvc_models/, with `/`: `Ana/ana.pth`."""
     semitones: float = 0.0
     """-24 to 24."""
+    index_rate: float = 0.75
+    """0 to 1: how far features are drawn to those of the voice's index; 0 leaves it out."""
+    protect: float = 0.5
+    """0 to 0.5: how much of that unvoiced sounds get; 0.5: as much as all others, 0: none."""
+    rms_mix_rate: float = 1.0
+    """0 to 1: whose loudness is heard; 0: the speaker's, 1: the voice's."""
+    filter_radius: int = 3
+    """0 to 7 frames of 10 ms: the pitch is smoothed by a median over that many to each side when
+    above 2."""
+    autotune: bool = False
+    """The pitch snaps to the nearest semitone."""
+    split: bool = True
+    """Long sound may be cut at its quietest places; else it is converted in one piece."""
+    pitch_method: str = "rmvpe"
+    """rmvpe, autocorrelation, fcpe, crepe or crepe-tiny; other names of V2 mean one of these."""
+    embedder: str = "hubert"
+    """hubert or contentvec."""
+    pitch_low_hz: float = 50.0
+    """The lowest pitch looked for, 30 Hz or more."""
+    pitch_high_hz: float = 1100.0
+    """The highest pitch looked for, up to 2000 Hz."""
+    seed: int = 0
+    """0 to 2**32 - 1: decides the noise that breath is made of."""
+    digest: str = ""
+    """Of the content of the voice's files: a cache's key is true though they are replaced."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _CONVERSION_RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise BadValue(name, f"must be from {low:g} to {high:g}.")
+        if self.pitch_low_hz * 1.5 > self.pitch_high_hz:
+            raise BadValue("pitch_high_hz", "must be at least 1.5 times pitch_low_hz.")
+
+
+_CONVERSION_RANGES: Mapping[str, tuple[float, float]] = {
+    "semitones": (-24, 24),
+    "index_rate": (0, 1),
+    "protect": (0, 0.5),
+    "rms_mix_rate": (0, 1),
+    "filter_radius": (0, 7),
+    "pitch_low_hz": (30, 1000),
+    "pitch_high_hz": (60, 2000),
+    "seed": (0, 2**32 - 1),
+}
 
 
 @dataclass(frozen=True, slots=True)
