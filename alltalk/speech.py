@@ -79,12 +79,11 @@ class Conversion:
     rms_mix_rate: float = 1.0
     """0 to 1: whose loudness is heard; 0: the speaker's, 1: the voice's."""
     filter_radius: int = 3
-    """0 to 7 frames of 10 ms: the pitch is smoothed by a median over that many to each side when
-    above 2."""
+    """0 to 7: above 2, the pitch is smoothed by a median over that many frames of 10 ms."""
     autotune: bool = False
     """The pitch snaps to the nearest semitone."""
     split: bool = True
-    """Long sound may be cut at its quietest places; else it is converted in one piece."""
+    """Sound of over 30 s is cut at its quietest places; else every 30 s."""
     pitch_method: str = "rmvpe"
     """rmvpe, autocorrelation, fcpe, crepe or crepe-tiny; other names of V2 mean one of these."""
     embedder: str = "hubert"

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = {"serve": "ui", "test": "ui,xtts,test"}
+EXTRAS = {"serve": "ui", "test": "ui,xtts,rvc,test"}
 CONSTRAINTS = {"serve": (), "test": ("constraints/dev.txt",)}
 READS = ("pyproject.toml", "alltalk/__init__.py", "scripts/environment.py")
 

@@ -82,6 +82,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "sentencex": ("sentences",),
     "py3langid": ("language",),
     "soxr": ("resample",),
+    "faiss": ("effects",),
 }
 """Libraries that only these parts may know."""
 

@@ -9,6 +9,7 @@ with it, and nobody here lets it read any.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import threading
 from importlib.machinery import ModuleSpec
@@ -31,6 +32,12 @@ def prepare() -> None:
             _import_torchaudio()
         if not _loads("torchcodec"):
             sys.modules["torchcodec"] = _empty("torchcodec")
+
+
+def prepare_transformers() -> None:
+    """Make transformers importable, where torchaudio may be missing: it does without."""
+    if importlib.util.find_spec("torchaudio"):
+        prepare()
 
 
 def _loads(package: str) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 PLACES = {"piper": "models", "vits": "models/tiny", "xtts": "models/tiny"}
 """Engine → where below its folder the files of its maker belong."""
-DECIDING = ("torch", "onnx", "piper-tts", "coqui-tts", "transformers")
+DECIDING = ("torch", "onnx", "piper-tts", "coqui-tts", "transformers", "faiss-cpu")
 """Packages whose versions decide what is made."""
 
 
