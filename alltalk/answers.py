@@ -13,6 +13,7 @@ from alltalk.encode import wav_header
 from alltalk.engine import Voice
 from alltalk.flight import Flights, Reader
 from alltalk.metrics import Metrics
+from alltalk.plan import conversions_in
 from alltalk.service import SpeechService, same
 from alltalk.serving.lane import Lane
 from alltalk.serving.requests import new_id
@@ -150,7 +151,12 @@ class Answers:
             hit.close()
 
     def _known_key(self, request: SpeechRequest) -> str | None:
-        """The key of `request`, while nothing that decides it has changed."""
+        """The key of `request`, while nothing that decides it has changed.
+
+        None where a voice is converted: whether its files changed takes a look at the disk.
+        """
+        if conversions_in(request):
+            return None
         snapshot = self._service.state()
         if not same(snapshot, self._keys_of):
             self._keys.clear()

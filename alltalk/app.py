@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from alltalk import __version__
 from alltalk.api import (
     backends,
+    conversion,
     engines,
     errors,
     files,
@@ -42,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 ROUTERS = (
     *(openai, generate, streaming, health, voices, engines, control_routes, requests, files),
-    *(settings_routes, pages, generator, voice_registry, backends, login),
+    *(settings_routes, pages, generator, voice_registry, conversion, backends, login),
 )
 """Routes are tried in this order: what is asked for most comes first."""
 LARGEST_BODY = 16 * 1024 * 1024
@@ -79,7 +80,7 @@ def create_app(home: Home | None = None, *, engine: str | None = None) -> FastAP
     app.state.service, app.state.metrics = product.service, product.metrics
     app.state.answers, app.state.control = product.answers, product.control
     app.state.autoplay = autoplay = Autoplay()
-    app.state.studio = product.studio
+    app.state.studio, app.state.conversions = product.studio, product.conversions
     app.state.signer = TokenSigner(home_secret(product.home.root))
     app.state.sessions, app.state.server_id = Sessions(), uuid.uuid4().hex
     errors.install(app)
@@ -98,13 +99,18 @@ class _Application(FastAPI):
             config=lambda: self.state.service.config,
             metrics=self.state.metrics,
             signer=self.state.signer,
-            largest_body=lambda path: _largest_body(path, self.state.studio.largest_bytes),
+            largest_body=lambda path: _largest_body(
+                path, self.state.studio.largest_bytes, self.state.conversions.largest_bytes
+            ),
         )
         return backends.AnyCase(inner)
 
 
-def _largest_body(path: str, clip_bytes: int) -> int:
+def _largest_body(path: str, clip_bytes: int, rvc_bytes: int) -> int:
     """Bytes of a request to `path`."""
+    if path == "/v1/rvc-voices":
+        return 2 * rvc_bytes + LARGEST_BODY
     if path == "/v1/voices":
         return MOST_CLIPS * clip_bytes + LARGEST_BODY
-    return clip_bytes + LARGEST_BODY if path.startswith("/v1/audio/speech") else LARGEST_BODY
+    has_clip = path.startswith(("/v1/audio/speech", "/v1/audio/convert"))
+    return clip_bytes + LARGEST_BODY if has_clip else LARGEST_BODY

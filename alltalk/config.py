@@ -84,8 +84,8 @@ class RvcSettings(Section):
     """Snap the pitch to the notes of the scale."""
     pitch: Semitones = 0
     """Semitones that a converted voice is moved by."""
-    filter_radius: Annotated[int, Field(ge=0, le=7), Unused("belonged to one old pitch method")] = 3
-    """Median filter over the pitch."""
+    filter_radius: Annotated[int, Field(ge=0, le=7)] = 3
+    """Median filter over the pitch, so many frames of 10 ms to each side; below 3: none."""
     index_rate: Ratio = 0.75
     """How far the voice's index draws the timbre towards it; 0: not at all."""
     rms_mix_rate: Ratio = 1
@@ -97,7 +97,9 @@ class RvcSettings(Section):
     )
     """Step of the pitch analysis, samples."""
     f0method: F0Method = "fcpe"
-    """How the pitch (f0) is found."""
+    """How the pitch (f0) is found: rmvpe, or autocorrelation, which needs no file; fcpe, crepe and
+    crepe-tiny where their packages are installed. What is missing is done by one of the first two.
+    """
     embedder_model: Literal["hubert", "contentvec"] = "hubert"
     """The model that hears what is said."""
     training_data_size: Annotated[int, Unused("the index is used as it was made")] = 45000
@@ -361,6 +363,23 @@ class Voices(Section):
     """Longest clip, seconds; an engine uses the first 30 or fewer."""
 
 
+class ConversionSection(Section):
+    """Where voices are converted (RVC), and how much memory that may take."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """`cpu`, `cuda`, `cuda:1`; auto: a graphics card where there is one."""
+    half: bool = False
+    """Half precision: faster where the hardware has it, a little less exact."""
+    memory_mb: Annotated[int, Field(ge=1)] = 1024
+    """Memory of voices kept loaded, MB; beyond it those unused for longest go."""
+    max_upload_mb: Annotated[int, Field(ge=1, le=4096)] = 600
+    """Largest file of an uploaded voice, unpacked, MB."""
+    pitch_low_hz: Annotated[float, Field(ge=30, le=1000)] = 50
+    """Lowest pitch that is looked for, Hz."""
+    pitch_high_hz: Annotated[float, Field(ge=60, le=2000)] = 1100
+    """Highest pitch that is looked for, Hz; at least 1.5 times the lowest."""
+
+
 class Presence(Section):
     """Telling a Redis server that this server is there, for routers that choose among several."""
 
@@ -410,6 +429,7 @@ class Config(Section):
     admission: Admission = Admission()
     cache: Cache = Cache()
     voices: Voices = Voices()
+    conversion: ConversionSection = ConversionSection()
     presence: Presence = Presence()
 
     @property

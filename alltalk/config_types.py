@@ -132,7 +132,15 @@ CharacterFilter = Annotated[str, AfterValidator(_filter)]
 NarratorChoice = Annotated[Literal["true", "false", "silent"], BeforeValidator(_lower)]
 OutsideChoice = Annotated[Outside, BeforeValidator(_lower)]
 F0Method = Literal[
-    "crepe", "crepe-tiny", "dio", "fcpe", "harvest", "hybrid[rmvpe+fcpe]", "pm", "rmvpe"
+    "autocorrelation",
+    "crepe",
+    "crepe-tiny",
+    "dio",
+    "fcpe",
+    "harvest",
+    "hybrid[rmvpe+fcpe]",
+    "pm",
+    "rmvpe",
 ]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 ApiKeys = Annotated[tuple[ApiKey, ...], AfterValidator(_keys)]

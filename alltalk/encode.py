@@ -15,6 +15,7 @@ import numpy as np
 
 from alltalk.audio import Audio, to_pcm16
 from alltalk.errors import EncodeFailed
+from alltalk.resample import resample
 from alltalk.speech import AudioFormat
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ def open_encoder(format: AudioFormat, *, whole: bool = False) -> Encoder:
         return _FromFirstSound(_Lame)
     codec = _CODECS[format.name]
     return _FromFirstSound(lambda sample_rate: _Compressed(codec, sample_rate, whole))
+
+
+def packed(audio: Audio, format: AudioFormat) -> bytes:
+    """All of `audio` as a whole file. Raises EncodeFailed."""
+    encoder = open_encoder(format, whole=True)
+    fitting = audio if format.sample_rate is None else resample(audio, format.sample_rate)
+    return encoder.feed(fitting) + encoder.finish()
 
 
 def warm() -> None:

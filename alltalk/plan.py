@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
 
 from alltalk.config import V2_FILTER, Config
@@ -21,6 +21,7 @@ from alltalk.errors import (
     UnknownEngine,
     UnknownLanguage,
     UnknownModel,
+    UnknownRvcVoice,
 )
 from alltalk.language import canonical, detect, matching
 from alltalk.narration import Kind, read, read_v2
@@ -55,13 +56,15 @@ class Snapshot:
     """What can be spoken now; the current backend's first."""
     clips: Mapping[str, Voice]
     """The voice library."""
+    conversions: Mapping[str, str] = field(default_factory=dict)
+    """RVC voices that requests may name → what their files hold."""
 
 
 def make_plan(request: SpeechRequest, snapshot: Snapshot) -> Plan:
     """The whole of `request` as a plan.
 
     Raises EmptyText, NothingToSpeak, BadValue, UnknownEngine, UnknownModel, UnknownVoice,
-    UnknownLanguage, CannotClone, NotReady.
+    UnknownLanguage, UnknownRvcVoice, CannotClone, NotReady.
     """
     segments = Planner(replace(request, text=""), snapshot).finish(request.text)
     return Plan(tuple(segments), request.format, request.sample_rate or request.format.sample_rate)
@@ -258,14 +261,10 @@ def _choose(request: SpeechRequest, offers: Sequence[Offer]) -> Offer:
 
 def _check(request: SpeechRequest) -> None:
     """Raises BadValue for what no engine could do."""
-    narrated = request.narrator.conversion if request.narrator else None
     _check_range("speed", request.speed, SPEED)
     _check_range("pitch", request.pitch, PITCH)
     if request.sample_rate is not None:
         _check_range("sample_rate", request.sample_rate, SAMPLE_RATE)
-    for conversion in (request.conversion, narrated):
-        if conversion is not None:
-            _check_range("conversion pitch", conversion.semitones, PITCH)
 
 
 def _check_range(name: str, value: float, bounds: tuple[float, float]) -> None:
@@ -277,13 +276,12 @@ def _cast(
     request: SpeechRequest, offer: Offer, snapshot: Snapshot
 ) -> Iterator[tuple[Role, _Manner]]:
     """How each role that `request` has speaks. A voice nobody speaks with is not looked up."""
-    config = snapshot.config
     voice = _voice(request, offer, snapshot.clips)
-    yield Role.CHARACTER, _manner(request, offer, config, voice, request.conversion)
+    yield Role.CHARACTER, _manner(request, offer, snapshot, voice, request.conversion)
     narrator = request.narrator
     if narrator and not (narrator.silent and narrator.outside != "narrator"):
         voice = resolve_voice(narrator.voice, offer, snapshot.clips, role=Role.NARRATOR)
-        yield Role.NARRATOR, _manner(request, offer, config, voice, narrator.conversion)
+        yield Role.NARRATOR, _manner(request, offer, snapshot, voice, narrator.conversion)
 
 
 def _voice(request: SpeechRequest, offer: Offer, clips: Mapping[str, Voice]) -> Voice:
@@ -297,12 +295,14 @@ def _voice(request: SpeechRequest, offer: Offer, clips: Mapping[str, Voice]) -> 
 def _manner(
     request: SpeechRequest,
     offer: Offer,
-    config: Config,
+    snapshot: Snapshot,
     voice: Voice,
     conversion: Conversion | None,
 ) -> _Manner:
     can = offer.capabilities
-    language, is_detected = _language(request, offer, config, voice)
+    if conversion is not None:
+        conversion = _conversion(conversion, snapshot)
+    language, is_detected = _language(request, offer, snapshot.config, voice)
     speed, pitch = _clamped(request.speed, can.speed, 1.0), _clamped(request.pitch, can.pitch, 0.0)
     utterance = Utterance(
         text="",
@@ -341,6 +341,39 @@ def _language(
 def _clamped(asked: float, native: tuple[float, float] | None, neutral: float) -> float:
     """As much of `asked` as the engine does by itself."""
     return neutral if native is None else min(max(asked, native[0]), native[1])
+
+
+def conversions_in(request: SpeechRequest) -> tuple[Conversion, ...]:
+    """What `request` wants to be converted."""
+    narrated = request.narrator.conversion if request.narrator else None
+    return tuple(each for each in (request.conversion, narrated) if each is not None)
+
+
+def settled(conversion: Conversion, config: Config, digest: str) -> Conversion:
+    """`conversion` with all that the settings decide; `digest` of its voice's files."""
+    rvc = config.rvc_settings
+    return replace(
+        conversion,
+        voice=conversion.voice.replace("\\", "/"),
+        index_rate=rvc.index_rate,
+        protect=rvc.protect,
+        rms_mix_rate=rvc.rms_mix_rate,
+        filter_radius=rvc.filter_radius,
+        autotune=rvc.autotune,
+        split=rvc.split_audio,
+        pitch_method=rvc.f0method,
+        embedder=rvc.embedder_model,
+        pitch_low_hz=config.conversion.pitch_low_hz,
+        pitch_high_hz=config.conversion.pitch_high_hz,
+        digest=digest,
+    )
+
+
+def _conversion(conversion: Conversion, snapshot: Snapshot) -> Conversion:
+    """Raises UnknownRvcVoice."""
+    if (digest := snapshot.conversions.get(conversion.voice)) is None:
+        raise UnknownRvcVoice(conversion.voice, list(snapshot.conversions))
+    return settled(conversion, snapshot.config, digest)
 
 
 def _effects(conversion: Conversion | None, speed: float, pitch: float) -> Effects:

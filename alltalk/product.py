@@ -15,6 +15,7 @@ from alltalk.cache import Cache
 from alltalk.config import Config
 from alltalk.config_store import ConfigStore
 from alltalk.control import Control
+from alltalk.conversion import Conversions
 from alltalk.errors import Refused
 from alltalk.flight import Flights
 from alltalk.home import Home
@@ -47,6 +48,7 @@ class Product:
     pool: BackendPool
     lanes: Lanes
     service: SpeechService
+    conversions: Conversions
     answers: Answers
     control: Control
     upkeep: Upkeep
@@ -81,10 +83,12 @@ def build(
     metrics = Metrics(pool, live, admission)
     outputs = Outputs(home.outputs(settings.output_folder))
     library = VoiceLibrary(home)
+    conversions = Conversions(home, max(1, cores // 2), lambda: config.current)
     service = SpeechService(
         config=config,
         registry=registry,
         voices=library,
+        conversions=conversions,
         pool=pool,
         requests=live,
         admission=admission,
@@ -110,7 +114,8 @@ def build(
     upkeep = Upkeep(lambda: config.current, outputs, cache, live, control.follow)
     studio = Studio(home, library, lambda: config.current.voices)
     return Product(
-        *(home, config, registry, pool, lanes, service, answers, control, upkeep, studio, metrics)
+        *(home, config, registry, pool, lanes, service, conversions, answers, control),
+        *(upkeep, studio, metrics),
     )
 
 
@@ -133,6 +138,7 @@ async def running(product: Product, *, tended: bool = True) -> AsyncGenerator[No
         await product.answers.close()
         await product.pool.close(grace_s=0.0)
         product.studio.close()
+        product.conversions.close()
         product.lanes.close()
 
 

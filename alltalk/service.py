@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from alltalk import encode, language
+from alltalk.audio import Audio
 from alltalk.backend_types import BackendType, backend_types
 from alltalk.cache import plan_key
 from alltalk.config import Config
 from alltalk.config_store import ConfigStore
+from alltalk.conversion import Conversions, Pieces
 from alltalk.engine import Voice
 from alltalk.errors import NotReady, UnknownVoice
 from alltalk.metrics import Metrics
 from alltalk.outputs import Outputs
-from alltalk.plan import Snapshot, make_plan
+from alltalk.plan import Snapshot, conversions_in, make_plan, settled
 from alltalk.registry import Registry
 from alltalk.serving.admission import Admission
 from alltalk.serving.lane import Lane, Lanes
 from alltalk.serving.pool import BackendPool
 from alltalk.serving.requests import LiveRequest, Requests
-from alltalk.speech import Offer, Plan, Saved, SpeechRequest, Ticket
+from alltalk.speech import (
+    AudioFormat,
+    Conversion,
+    Offer,
+    Plan,
+    Saved,
+    SpeechRequest,
+    Ticket,
+)
 from alltalk.status import EngineStatus, status_of
 from alltalk.tail import Tail
 from alltalk.tee import teed
@@ -30,6 +42,8 @@ from alltalk.voices import VoiceLibrary, resolve_voice, voices_of
 REMEMBERED = 256
 """Plans kept for a request that comes again: most are asked for twice, for the cache's key and
 to be spoken."""
+SPOKEN_CHARS_PER_S = 15
+"""How much text a second of a recording counts as, where requests are admitted."""
 INLINE_CHARS = 2_000
 """Texts up to this length are planned on the event loop: a hop to a lane would cost more."""
 
@@ -43,6 +57,7 @@ class SpeechService:
         config: ConfigStore,
         registry: Registry,
         voices: VoiceLibrary,
+        conversions: Conversions,
         pool: BackendPool,
         requests: Requests,
         admission: Admission,
@@ -53,6 +68,7 @@ class SpeechService:
         self._config = config
         self._registry = registry
         self._library = voices
+        self._conversions = conversions
         self._lanes = lanes
         self._admission = admission
         self._metrics = metrics
@@ -108,6 +124,29 @@ class SpeechService:
         path = await self._lanes.pick().run(self.outputs.write, name, content)
         return Saved(path, request.format, tail.seconds, tail.marks)
 
+    async def convert(
+        self,
+        audio: Audio,
+        conversion: Conversion,
+        format: AudioFormat,
+        ticket: Ticket,
+        chosen: Mapping[str, Any] = MappingProxyType({}),
+    ) -> bytes:
+        """`audio` in another voice, whole; `chosen` are its fields that the settings don't decide.
+
+        Raises BadValue, UnknownRvcVoice, and as `Conversions.converted`.
+        """
+        characters = round(audio.seconds * SPOKEN_CHARS_PER_S)
+        opened = self.requests.open(
+            ticket, voice=conversion.voice, characters=characters, engine="rvc"
+        )
+        with self._admission.admit(characters), opened as live:
+            digests = await self.lane().run(self._conversions.digests, [conversion.voice])
+            wanted = settled(conversion, self.config, digests[conversion.voice])
+            wanted = replace(wanted, **chosen)
+            made = await live.unless_cancelled(self._conversions.convert(audio, wanted))
+            return await self.lane().run(encode.packed, made, format)
+
     @contextmanager
     def following(self, request: SpeechRequest, ticket: Ticket) -> Generator[LiveRequest]:
         """`request` among the live ones, while it hears what is spoken elsewhere."""
@@ -141,7 +180,7 @@ class SpeechService:
             meter = self._metrics.speaking(live.engine, plan.format.name)
             async with (
                 self._tail(plan, whole=whole) as (tail, lane),
-                aclosing(self.pool.speak(plan.segments, live, whole=whole)) as pieces,
+                aclosing(self._speak(plan, live, whole=whole)) as pieces,
             ):
                 async for segment, chunk in pieces:
                     for turn in tail.turns(chunk):
@@ -167,8 +206,18 @@ class SpeechService:
             await lane.run(tail.close)  # there, for a call may still be under way
             raise
 
+    def _speak(self, plan: Plan, live: LiveRequest, *, whole: bool) -> Pieces:
+        """The sound of `plan`, in the voices that it is to be heard in."""
+        pieces = self.pool.speak(plan.segments, live, whole=whole)
+        if all(segment.effects.conversion is None for segment in plan.segments):
+            return pieces
+        return self._conversions.converted(pieces)
+
     def _planned(self, request: SpeechRequest) -> Plan | None:
-        """The plan that was made of `request` a moment ago, while nothing has changed since."""
+        """The plan that was made of `request` a moment ago, while nothing has changed since.
+
+        None where a voice is converted: whether its files changed takes a look at the disk.
+        """
         if not self.pool.is_ready(request.engine, request.model):
             return None
         return self._plans_from(self.pool.offers).get(request)
@@ -177,6 +226,10 @@ class SpeechService:
         """A new plan of `request`, which is remembered."""
         offers = await self.pool.ready(request.engine, request.model)
         snapshot = Snapshot(self.config, offers, self._library.recent())
+        if names := [each.voice for each in conversions_in(request)]:
+            digests = await self.lane().run(self._conversions.digests, names)
+            snapshot = replace(snapshot, conversions=digests)
+            return await self.lane().run(make_plan, request, snapshot)
         detected = "auto" in (request.language, self.config.api_def.api_language)
         if len(request.text) > INLINE_CHARS or (detected and not self._warm):
             return await self._lanes.pick().run(make_plan, request, snapshot)

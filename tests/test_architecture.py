@@ -34,7 +34,7 @@ LAYERS = (
     # The whole program, in order.
     (
         *("adopt", "service", "tail", "status", "hosting", "metrics", "backend_types", "answers"),
-        *("upkeep", "bench", "control", "autoplay", "studio", "tee"),
+        *("upkeep", "bench", "control", "conversion", "autoplay", "studio", "tee"),
     ),
     # What connects everything but the doors.
     ("product",),
@@ -59,11 +59,12 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "logs": ("config",),
     "presence": ("config",),
     "plan": ("config", "language", "sentences", "voices"),
+    "encode": ("resample",),
     "clips": ("encode", "resample"),
     "voices": ("clips",),
     "assemble": ("resample",),
     "effects": ("resample",),
-    "service": ("backend_types", "metrics", "status", "tail", "tee"),
+    "service": ("backend_types", "conversion", "metrics", "status", "tail", "tee"),
     "control": ("status",),
     "answers": ("metrics", "service"),
     "bench": ("service",),
@@ -82,7 +83,6 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "sentencex": ("sentences",),
     "py3langid": ("language",),
     "soxr": ("resample",),
-    "faiss": ("effects",),
 }
 """Libraries that only these parts may know."""
 

@@ -9,11 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from alltalk.audio import Audio, join
-from alltalk.effects import Chain, Stage, open_effects
+from alltalk.effects import Stage, open_effects
 from alltalk.effects.tempo import Tempo
-from alltalk.errors import Unsupported
-from alltalk.resample import Resampler
-from alltalk.speech import Conversion, Effects
+from alltalk.speech import Effects
 
 RATE = 24000
 SETTINGS = [
@@ -89,14 +87,6 @@ def test_sound_leaves_before_all_of_it_is_there():
     assert len(tempo.feed(sine(220, 1.0))) > 0.5 * RATE / 1.25
 
 
-def test_the_chain_gives_what_its_stages_give_one_after_the_other():
-    audio = sine(220, 1.0)
-    chained = through(Chain([Tempo(RATE, 1.25), Resampler(RATE, 48000)]), cut(audio, 5))
-    one_by_one = through(Resampler(RATE, 48000), [through(Tempo(RATE, 1.25), [audio])])
-    assert chained.sample_rate == 48000
-    assert np.array_equal(chained.samples, one_by_one.samples)
-
-
 def test_nothing_to_do_is_no_stage():
     assert open_effects(Effects(), RATE) is None
 
@@ -107,22 +97,6 @@ def test_speed_and_pitch_are_done_together():
     found = through(stage, [sine(220, 1.0)])
     assert len(found) == 2 * RATE
     assert pitch_hz(found) == pytest.approx(440, rel=0.005)
-
-
-def test_conversion_comes_first_and_speed_follows_at_its_sample_rate():
-    def converter(conversion: Conversion, sample_rate: int) -> Stage:
-        assert (conversion.voice, sample_rate) == ("anna", RATE)
-        return Resampler(sample_rate, 40000)
-
-    stage = open_effects(Effects(Conversion("anna"), speed=2.0), RATE, converter)
-    assert stage is not None
-    found = through(stage, [sine(220, 1.0)])
-    assert (len(found), found.sample_rate) == (20000, 40000)
-
-
-def test_conversion_that_nothing_can_do_is_refused_by_name():
-    with pytest.raises(Unsupported, match="converted to 'anna'"):
-        open_effects(Effects(Conversion("anna")), RATE)
 
 
 def test_sound_at_another_rate_than_announced_is_refused():

@@ -17,6 +17,7 @@ from alltalk.errors import (
     UnknownEngine,
     UnknownLanguage,
     UnknownModel,
+    UnknownRvcVoice,
     UnknownVoice,
     Unsupported,
 )
@@ -24,7 +25,6 @@ from alltalk.plan import Planner, Snapshot, make_plan
 from alltalk.speech import (
     AudioFormat,
     Conversion,
-    Effects,
     Narrator,
     Offer,
     Plan,
@@ -223,13 +223,34 @@ def test_a_narrator_who_says_nothing_need_not_exist():
     assert said(plan('"Hi"', narrator=Narrator("nobody", silent=True)).segments) == ["C Hi"]
 
 
+def converting(**rvc) -> Snapshot:
+    """Where there are two voices to convert to."""
+    config = Config(rvc_settings=rvc)
+    return replace(snapshot(), config=config, conversions={"old.pth": "d1", r"A\x.pth": "d2"})
+
+
 def test_each_role_has_its_own_conversion():
     segments = plan(
         '*He:* "Hi"',
+        converting(),
         narrator=Narrator("low", conversion=Conversion("old.pth")),
-        conversion=Conversion("young.pth", 2),
+        conversion=Conversion(r"A\x.pth", 2),
     ).segments
-    assert [each.effects.conversion.voice for each in segments] == ["old.pth", "young.pth"]
+    found = [each.effects.conversion for each in segments]
+    assert [each.voice for each in found] == ["old.pth", "A/x.pth"]
+    assert [each.digest for each in found] == ["d1", "d2"]
+
+
+def test_the_settings_decide_how_a_voice_is_converted():
+    where = converting(index_rate=0.2, protect=0.1, f0method="pm", autotune=True)
+    conversion = only("Hi", where, conversion=Conversion("old.pth", 1)).effects.conversion
+    assert (conversion.index_rate, conversion.protect, conversion.autotune) == (0.2, 0.1, True)
+    assert (conversion.pitch_method, conversion.semitones) == ("pm", 1)
+
+
+def test_a_voice_to_convert_to_that_is_not_there_is_refused():
+    with pytest.raises(UnknownRvcVoice, match=r"new\.pth.*old\.pth"):
+        plan("Hi", converting(), conversion=Conversion("new.pth"))
 
 
 # Which language
@@ -308,10 +329,11 @@ def test_the_engine_does_the_pitch_it_can_and_effects_the_rest(native, asked, en
 
 
 def test_voice_conversion_moves_the_pitch_where_there_is_one():
-    effects = only("Hi", pitch=3, conversion=Conversion("x", -5)).effects
-    assert effects == Effects(Conversion("x", -2), 1.0, 0.0)
-    effects = only("Hi", pitch=20, conversion=Conversion("x", 10)).effects
-    assert effects == Effects(Conversion("x", 24), 1.0, 6.0)
+    effects = only("Hi", converting(), pitch=3, conversion=Conversion("old.pth", -5)).effects
+    assert effects.conversion.semitones == -2
+    assert effects.pitch == 0
+    effects = only("Hi", converting(), pitch=20, conversion=Conversion("old.pth", 10)).effects
+    assert (effects.conversion.semitones, effects.pitch) == (24, 6)
 
 
 @pytest.mark.parametrize(
@@ -324,8 +346,6 @@ def test_voice_conversion_moves_the_pitch_where_there_is_one():
         {"pitch": float("-inf")},
         {"sample_rate": 4000},
         {"sample_rate": 96000},
-        {"conversion": Conversion("x", 30)},
-        {"narrator": Narrator("low", conversion=Conversion("x", -30))},
     ],
 )
 def test_what_is_out_of_range_is_refused_by_name(wrong):

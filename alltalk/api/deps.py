@@ -12,6 +12,7 @@ from alltalk.answers import Answers
 from alltalk.api.keys import role_of
 from alltalk.autoplay import Autoplay
 from alltalk.control import Control
+from alltalk.conversion import Conversions
 from alltalk.errors import Forbidden
 from alltalk.keys import Role
 from alltalk.service import SpeechService
@@ -57,6 +58,15 @@ async def studio_of(http: HTTPConnection) -> Studio:
 
 
 StudioDep = Annotated[Studio, Depends(studio_of)]
+
+
+async def conversions_of(http: HTTPConnection) -> Conversions:
+    """What voices can be converted to."""
+    conversions: Conversions = http.app.state.conversions
+    return conversions
+
+
+ConversionsDep = Annotated[Conversions, Depends(conversions_of)]
 
 
 async def ticket_of(http: HTTPConnection, service: ServiceDep) -> Ticket:

@@ -211,8 +211,13 @@ class VoiceToRvcForm(Fields):
     input_tts_path: str = Field(description="A recording in the home's folders.")
     output_rvc_path: str = Field(description="Where in the outputs folder to write.")
     pth_name: str = Field(description="RVC voice, as `/api/rvcvoices` lists it.")
-    pitch: str = Field(description="Semitones, -24 to 24.")
+    pitch: float = Field(ge=-24, le=24, description="Semitones, -24 to 24.")
     method: str = Field(description="How the pitch is found: rmvpe, fcpe, …")
+
+    @property
+    def conversion(self) -> Conversion:
+        """The voice, and how far it is moved."""
+        return Conversion(self.pth_name, self.pitch)
 
 
 def is_no_conversion(voice: str | None) -> bool:

@@ -131,8 +131,12 @@ class Form:
 
 
 @asynccontextmanager
-async def read_form(http: Request, studio: Studio) -> AsyncGenerator[Form]:
+async def read_form(
+    http: Request, studio: Studio, largest_bytes: int | None = None
+) -> AsyncGenerator[Form]:
     """The request's multipart body. Its files are deleted at the end of the block.
+
+    `largest_bytes` of one file; None: that of a clip.
 
     Raises BadInput where it is malformed, cut off, or no multipart body at all, and TooLarge as
     soon as a file is.
@@ -141,7 +145,7 @@ async def read_form(http: Request, studio: Studio) -> AsyncGenerator[Form]:
     if content_type != b"multipart/form-data" or not options.get(b"boundary"):
         raise BadInput("Send a multipart/form-data body, with its boundary in Content-Type.")
     try:
-        form = Form(options[b"boundary"], studio.largest_bytes)
+        form = Form(options[b"boundary"], largest_bytes or studio.largest_bytes)
     except FormParserError as error:
         raise BadInput(f"The multipart body is malformed: {error}.") from error
     try:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from alltalk.engine import Voice
-from alltalk.speech import AudioFormat, Plan, Segment
+from alltalk.speech import AudioFormat, Conversion, Plan, Segment
 
 SCHEMA = 1
 """Counted up when an unchanged plan is to sound otherwise: no answer from before is found then."""
@@ -26,27 +26,20 @@ _NO_SOUND: Mapping[type, frozenset[str]] = MappingProxyType(
 """Fields of a plan that nobody can hear. One that is new counts as heard: at worst, a miss."""
 
 
-def plan_key(
-    plan: Plan,
-    revisions: Mapping[tuple[str, str], str],
-    conversions: Mapping[str, str] = MappingProxyType({}),
-) -> str:
+def plan_key(plan: Plan, revisions: Mapping[tuple[str, str], str]) -> str:
     """SHA-256, 64 hex digits, over all that decides how `plan` sounds; the same in every process.
 
-    `revisions` has that of each (engine, model) in the plan, `conversions` that of each converting
-    voice, which changes with its files and settings. One that is missing is a KeyError: without
-    it a replaced model would go unheard. Costs tens of microseconds a segment.
+    `revisions` has that of each (engine, model) in the plan. One that is missing is a KeyError:
+    without it a replaced model would go unheard. A converting voice is in the plan with a digest of
+    its files. Costs tens of microseconds a segment.
 
     A streamed and a whole encoding share the key, but not their bytes: keep whole ones only.
     """
     engines = {(segment.engine, segment.model) for segment in plan.segments}
-    effects = (segment.effects.conversion for segment in plan.segments)
-    voices = {conversion.voice for conversion in effects if conversion is not None}
     heard = {
         "schema": SCHEMA,
         "plan": _heard(plan),
         "revisions": [[*each, revisions[each]] for each in sorted(engines)],
-        "conversions": [[voice, conversions[voice]] for voice in sorted(voices)],
     }
     return hashlib.sha256(json.dumps(heard, sort_keys=True).encode("ascii")).hexdigest()
 
@@ -79,6 +72,8 @@ def _heard(value: Any) -> Any:
     """`value` as JSON can hold it, without what nobody can hear."""
     if isinstance(value, Voice):
         assert value.digest or not value.clips, f"{value.name} has clips, and no digest of them"
+    if isinstance(value, Conversion):
+        assert value.digest, f"{value.voice} has no digest of its files"
     if is_dataclass(value):
         silent = _NO_SOUND.get(type(value), frozenset())
         return {

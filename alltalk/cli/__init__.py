@@ -8,7 +8,7 @@ import sys
 import typer
 
 from alltalk import __version__
-from alltalk.cli import adopt, backends, bench, doctor, keys, models, say, serve, voices
+from alltalk.cli import adopt, backends, bench, convert, doctor, keys, models, say, serve, voices
 from alltalk.errors import AllTalkError, BadInput, NotFound
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("say", epilog=say.EXAMPLES)(say.say)
+app.command("convert", epilog=convert.EXAMPLES)(convert.convert)
 app.command("voices", epilog=voices.EXAMPLES)(voices.voices)
 app.command("doctor")(doctor.doctor)
 app.command("adopt")(adopt.adopt)

@@ -6,13 +6,11 @@ every seam and drifts in length; a stage's output is that of the whole, however 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from alltalk.audio import Audio, join
+from alltalk.audio import Audio
 from alltalk.effects.tempo import Tempo
-from alltalk.errors import Unsupported
-from alltalk.speech import Conversion, Effects
+from alltalk.speech import Effects
 
 
 class Stage(Protocol):
@@ -30,48 +28,11 @@ class Stage(Protocol):
         ...
 
 
-OpenConversion = Callable[[Conversion, int], Stage]
-"""Opens the stage that converts to a voice, for sound at a sample rate in Hz."""
+def open_effects(effects: Effects, sample_rate: int) -> Stage | None:
+    """The stage of one utterance at `sample_rate` Hz; None: no change.
 
-
-class Chain:
-    """Stages, each fed with what the one before it gives; at least one."""
-
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self._stages = tuple(stages)
-        self.sample_rate = self._stages[-1].sample_rate
-
-    def feed(self, audio: Audio) -> Audio:
-        """What has come through all stages."""
-        for stage in self._stages:
-            audio = stage.feed(audio)
-        return audio
-
-    def finish(self) -> Audio:
-        """The rest: every stage is finished once all before it are."""
-        first, *others = self._stages
-        rest = first.finish()
-        for stage in others:
-            rest = join([stage.feed(rest), stage.finish()])
-        return rest
-
-
-def open_effects(
-    effects: Effects, sample_rate: int, open_conversion: OpenConversion | None = None
-) -> Stage | None:
-    """The stages for one utterance that an engine speaks at `sample_rate` Hz; None: no change.
-
-    Raises Unsupported when a conversion is asked for and nothing can convert.
+    Speed and pitch alone: a voice is converted before, in turns of its own (`alltalk.conversion`).
     """
-    stages: list[Stage] = []
-    if effects.conversion is not None:
-        if open_conversion is None:
-            raise Unsupported(
-                f"The voice cannot be converted to {effects.conversion.voice!r}: voice conversion "
-                "is not available on this server. Send the request without it."
-            )
-        stages.append(open_conversion(effects.conversion, sample_rate))
-        sample_rate = stages[-1].sample_rate
-    if effects.speed != 1.0 or effects.pitch != 0.0:
-        stages.append(Tempo(sample_rate, effects.speed, effects.pitch))
-    return Chain(stages) if stages else None
+    if effects.speed == 1.0 and effects.pitch == 0.0:
+        return None
+    return Tempo(sample_rate, effects.speed, effects.pitch)
