@@ -24,6 +24,11 @@ _CORNER_HZ, _ORDER = 48.0, 5
 _REACH = 1600
 """Samples to each side that the high-pass hears: 10 of its time constants."""
 
+_SILENT = 1e-4
+"""RMS of a frame below which it is silence: -80 dBFS. A voice would breathe there."""
+_NEAR = 2
+"""Frames to each side of sound that are let through."""
+
 
 class Input:
     """Fed piece by piece. Frame 0 is the first; those of the mirror have numbers below it."""
@@ -67,13 +72,28 @@ class Input:
         return (self._start + len(self._sound) - EDGE) // HOP
 
     def window(self, start: int, end: int) -> NDArray[np.float32]:
-        """The samples of the frames from `start` to `end`, and 80 more."""
+        """The samples of the frames from `start` to `end`, and 80 more.
+
+        Filtered as if mirrored there: what has come after it must not matter.
+        """
         first = start * HOP - self._start
         last = first + (end - start) * HOP + EDGE
-        near = self._sound[max(0, first - _REACH) : last + _REACH]
-        before = max(0, _REACH - first)
-        after = max(0, last + _REACH - len(self._sound))
-        return high_passed(np.pad(near, (before, after), mode="reflect"))[_REACH:-_REACH]
+        near = self._sound[max(0, first - _REACH) : last]
+        mirrored = np.pad(near, (max(0, _REACH - first), _REACH), mode="reflect")
+        return high_passed(mirrored)[_REACH:-_REACH]
+
+    def silent(self, start: int, end: int) -> NDArray[np.bool_]:
+        """For each of these frames whether it and the two to each side hold no sound at all.
+
+        Heard before the high-pass, which rings, but without an offset.
+        """
+        first = (start - _NEAR) * HOP - self._start
+        count = end - start + 2 * _NEAR
+        frames = self._sound[first : first + count * HOP].astype(np.float64).reshape(count, HOP)
+        quiet = frames.std(1) < _SILENT
+        near = np.lib.stride_tricks.sliding_window_view(quiet, 2 * _NEAR + 1)
+        silent: NDArray[np.bool_] = np.logical_and.reduce(near, axis=1)
+        return silent
 
     def forget(self, before: int) -> None:
         """Frames before `before` are not asked for again."""

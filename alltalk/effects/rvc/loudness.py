@@ -7,10 +7,6 @@ from numpy.typing import NDArray
 
 _MEMORY = 100
 """Frames that loudness is measured over: the last second."""
-_SILENT = 1e-4
-"""RMS of a frame below which it is silence: -80 dBFS. A voice would breathe there."""
-_NEAR = 2
-"""Frames to each side of sound that are let through."""
 _LEAST = 1e-6
 """Loudness that is never divided by less than."""
 
@@ -27,18 +23,18 @@ class Loudness:
         self._rate = rate
         self._heard = np.zeros(0)
         self._made = np.zeros(0)
-        """Mean squares of the last frames."""
+        """Powers of the last frames."""
         self._gain: float | None = None
 
-    def apply(self, sound: NDArray[np.float32], levels: NDArray[np.float64]) -> NDArray[np.float32]:
-        """`sound` of n frames at its loudness; `levels` [n + 4] are mean squares of the speaker's
-        frames, from two before the first to two after the last."""
-        count = len(levels) - 2 * _NEAR
-        frames = sound.reshape(count, -1)
-        near = np.lib.stride_tricks.sliding_window_view(levels, 2 * _NEAR + 1)
-        gains = np.where(near.max(1) >= _SILENT**2, 1.0, 0.0)
+    def apply(
+        self, sound: NDArray[np.float32], heard: NDArray[np.float32], silent: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """`sound` at its loudness, made of what was `heard`; `silent` [n] tells of each frame
+        whether nothing is to be heard in it."""
+        frames = sound.reshape(len(silent), -1)
+        gains = np.where(silent, 0.0, 1.0)
         if self._rate < 1.0:
-            gains *= self._mixed(frames, levels[_NEAR : _NEAR + count])
+            gains *= self._mixed(frames, heard.reshape(len(silent), -1))
         if self._gain is None:
             self._gain = float(gains[0])
         corners = np.concatenate(([self._gain], gains))
@@ -50,14 +46,18 @@ class Loudness:
         return np.clip(frames * ramps, -1.0, 1.0).astype(np.float32).reshape(-1)
 
     def _mixed(
-        self, frames: NDArray[np.float32], levels: NDArray[np.float64]
+        self, made_frames: NDArray[np.float32], heard_frames: NDArray[np.float32]
     ) -> NDArray[np.float64]:
-        squares = (frames.astype(np.float64) ** 2).mean(1)
-        self._heard, heard = _mean_of_last(self._heard, levels)
-        self._made, made = _mean_of_last(self._made, squares)
+        self._heard, heard = _mean_of_last(self._heard, _powers(heard_frames))
+        self._made, made = _mean_of_last(self._made, _powers(made_frames))
         ratio = np.sqrt(heard) / np.maximum(np.sqrt(made), _LEAST)
         gains: NDArray[np.float64] = ratio ** (1.0 - self._rate)
         return gains
+
+
+def _powers(frames: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers: NDArray[np.float64] = np.square(frames, dtype=np.float64).mean(1)
+    return powers
 
 
 def _mean_of_last(

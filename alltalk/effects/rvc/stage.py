@@ -41,7 +41,6 @@ WHOLE_BLOCK = 3000
 """When nobody waits: 30 s, since attention grows with the square of a window."""
 _CUT_WITHIN = 500
 """Frames before the end of such a block in which the quietest is looked for."""
-_LOUDNESS_NEAR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,9 @@ class ConversionStage:
         pieces = [self._nothing()]
         while self._live and self._input.ready() >= self._done + self._next + FADE + AHEAD:
             pieces.append(self._block(self._next, is_last=False))
-        return join(pieces)
+        ready = join(pieces)
+        self._given += len(ready)
+        return ready
 
     def finish(self) -> Audio:
         """The rest, to the exact length. Nothing is fed after it."""
@@ -106,7 +107,6 @@ class ConversionStage:
             pieces.append(self._block(count, is_last=count >= left))
         rest = join(pieces)
         wanted = round(self._fed * self.sample_rate / self._from_rate) - self._given
-        self._given += wanted
         return Audio(rest.samples[:wanted].copy(), self.sample_rate)
 
     @property
@@ -127,11 +127,10 @@ class ConversionStage:
         hz = self._pitch(window, start, end, known=self._done + kept)
         cut = Cut(self._done - start, kept)
         sound = self._faded(self._synthesized(window, hz, start, cut), count)
-        levels = self._levels(window, cut.first, count)
-        sound = self._loudness.apply(sound, levels)
+        heard = window[cut.first * HOP : (cut.first + count) * HOP]
+        silent = self._input.silent(self._done, self._done + count)
+        sound = self._loudness.apply(sound, heard, silent)
         self._move_on(count)
-        if not is_last:
-            self._given += len(sound)
         return Audio(sound, self.sample_rate)
 
     def _pitch(
@@ -202,12 +201,6 @@ class ConversionStage:
             sound[: len(tail)] = tail * (1 - rise) + sound[: len(tail)] * rise
         self._seam = Seam(self._seam.phase, sound[count * self._hop :].copy())
         return sound[: count * self._hop]
-
-    def _levels(self, window: NDArray[np.float32], first: int, count: int) -> NDArray[np.float64]:
-        """Mean squares of the speaker's frames, two before the block to two after it."""
-        near = window[(first - _LOUDNESS_NEAR) * HOP : (first + count + _LOUDNESS_NEAR) * HOP]
-        squares: NDArray[np.float64] = (near.astype(np.float64) ** 2).reshape(-1, HOP).mean(1)
-        return squares
 
     def _move_on(self, count: int) -> None:
         first = self._done - self._f0_start
