@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TURN_S = 0.5
 """Seconds of sound that are handed over at once: about a block."""
 
-REQUIRED = ("torch", "transformers", "scipy", "faiss")
+REQUIRED = ("torch", "transformers", "faiss")
 """What the extra `rvc` installs."""
 
 Pieces = AsyncGenerator[tuple[Segment, Chunk | None]]
