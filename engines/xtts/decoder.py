@@ -1,93 +1,206 @@
-"""XTTS says one piece of text, and its sound leaves while it is spoken.
+"""The language model's side: rows of a cache that a clip owns while its tokens are drawn.
 
-The arithmetic is that of coqui's `inference_stream` (coqui-tts 0.28, TTS/tts/models/xtts.py), step
-by step: it also stops between two tokens (46 ms of sound), where coqui's loop would first fill its
-chunk. What makes it fast can replace this file alone.
+Rows 0 to n - 1 decode together, one token each a step; a row behind them may be prefilled. coqui
+computes everything a second time for the latents: here the vector that a token is drawn from is
+its latent. Nothing is kept on the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import pad
 
-from .latents import Latents
-
-OVERLAP = 1024
-"""Samples that a chunk fades over the one before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How the model draws, and how fast it speaks."""
-
-    temperature: float = 0.75
-    """0: always the likeliest token."""
-    top_k: int = 50
-    top_p: float = 0.85
-    repetition_penalty: float = 10.0
-    length_penalty: float = 1.0
-    speed: float = 1.0
-    chunk_tokens: int = 20
-    """Audio tokens of a chunk; the vocoder says everything anew for each."""
-
-    def for_generate(self) -> dict[str, Any]:
-        """As arguments of transformers' `generate`."""
-        likeliest = self.temperature <= 0  # coqui's stream draws in any case: from one token then
-        return {
-            "temperature": 1.0 if likeliest else self.temperature,
-            "top_k": 1 if likeliest else self.top_k,
-            "top_p": self.top_p,
-            "repetition_penalty": self.repetition_penalty,
-            "length_penalty": self.length_penalty,
-            "do_sample": True,
-        }
+from .graphs import Graphs
+from .manner import Manner
+from .sampler import PLACEHOLDER, Wishes, draw
+from .trunk import Cache, Trunk
 
 
-@torch.inference_mode()
-def say(
-    model: Any, tokens: Sequence[int], latents: Latents, manner: Manner
-) -> Generator[torch.Tensor | None]:
-    """Chunks of samples, float32 [n] on the CPU; None after every token that ends no chunk."""
-    prompt, speaker = latents.prompt.to(model.device), latents.speaker.to(model.device)
-    text = torch.tensor([tokens], dtype=torch.int, device=model.device)
-    steps = model.gpt.get_generator(
-        fake_inputs=model.gpt.compute_embeddings(prompt, text),
-        num_beams=1,
-        num_return_sequences=1,
-        output_attentions=False,
-        output_hidden_states=True,
-        return_dict_in_generate=True,
-        **manner.for_generate(),
-    )
-    vectors: list[torch.Tensor] = []
-    sound = overlap = None
-    try:
-        for _, vector in steps:
-            vectors.append(vector)
-            if len(vectors) % manner.chunk_tokens:
-                yield None
-                continue
-            said = vocode(model, vectors, speaker, manner.speed)
-            chunk, sound, overlap = model.handle_chunks(said, sound, overlap, OVERLAP)
-            yield chunk.cpu()
-        said = vocode(model, vectors, speaker, manner.speed)
-        chunk, _, _ = model.handle_chunks(said, sound, overlap, OVERLAP, is_final=True)
-        yield chunk.cpu()
-    finally:
-        steps.close()
+class Decoder:
+    """Draws audio tokens with a model, for at most `slots` clips at once."""
+
+    def __init__(self, gpt: Any, precision: str, slots: int) -> None:
+        """`gpt`: coqui's, on its device; its trunk is in `precision` by then, or on the CPU."""
+        self._gpt, self._slots = gpt, slots
+        self._trunk = Trunk(gpt, precision)
+        self.stop_token = int(gpt.stop_audio_token)
+        self.most_tokens = int(gpt.max_gen_mel_tokens)
+        self._tokens = int(gpt.mel_head.out_features)
+        self.release()
+
+    def release(self) -> None:
+        """Free all rows, and their memory."""
+        gpt, trunk = self._gpt, self._trunk
+        self._past_end = gpt.text_pos_embedding.emb.num_embeddings + self.most_tokens + 64
+        self._cache = Cache(
+            len(trunk.blocks), self._past_end + 1, trunk.heads, trunk.width // trunk.heads
+        )
+        self._state: _State | None = None
+        self._lengths: list[int] = []
+        self._graphs = Graphs(self._step, self._saved)
+
+    def reserve(self, rows: int) -> None:
+        """Have memory for so many rows, in steps of powers of two. May run out of memory."""
+        if rows <= self._cache.rows:
+            return
+        rows = min(self._slots, 1 << (rows - 1).bit_length())
+        norm = self._gpt.gpt.ln_f.weight
+        state = _State(rows, self._tokens, self.most_tokens, self._past_end, norm.device)
+        self._cache.reserve(rows, norm)
+        if self._state is not None:
+            state.take(self._state)
+        self._state = state
+        self._graphs.forget()
+
+    def prompt(self, conditioning: torch.Tensor, text: list[int]) -> torch.Tensor:
+        """What a clip continues, float32 [1, t, width]: voice, text, and the start of the sound."""
+        gpt = self._gpt
+        device = gpt.mel_head.weight.device
+        tokens = torch.tensor([text], device=device)
+        tokens = pad(pad(tokens, (0, 1), value=gpt.stop_text_token), (1, 0), value=0)
+        tokens[:, 0] = gpt.start_text_token
+        start = (
+            gpt.mel_embedding.weight[gpt.start_audio_token] + gpt.mel_pos_embedding.emb.weight[0]
+        )
+        words = gpt.text_embedding(tokens) + gpt.text_pos_embedding(tokens)
+        return torch.cat([conditioning.to(device), words, start[None, None]], dim=1)
+
+    def prefill(self, row: int, piece: torch.Tensor, start: int) -> torch.Tensor:
+        """Latents [1, t, width] of a `piece` of a prompt, whose first position is `start`."""
+        stop = start + piece.shape[1]
+        positions = torch.arange(start, stop, device=piece.device)[None]
+        return self._trunk(piece, self._cache, row, positions, stop)
+
+    def join(
+        self, row: int, length: int, latent: torch.Tensor, manner: Manner, seed: int
+    ) -> tuple[int, torch.Tensor]:
+        """Let `row` decode from now on, behind `length` positions of prompt.
+
+        Returns its first token, drawn from the prompt's last `latent` [1, width], and its latent.
+        """
+        assert self._state is not None
+        assert row == len(self._lengths)
+        self._state.place(row, length, manner, seed, self._gpt.start_audio_token)
+        self._lengths.append(length)
+        return int(self._draw(latent, row, row + 1)), latent[0]
+
+    def step(self) -> tuple[list[int], torch.Tensor]:
+        """One token of every row that decodes, and the latents [rows, width] it is drawn from."""
+        n = len(self._lengths)
+        self._lengths = [length + 1 for length in self._lengths]
+        run = self._graphs if self._cache.keys.is_cuda else self._step
+        tokens, latents = run(n, max(self._lengths))
+        return tokens.tolist()[:n], latents[:n]  # the one place where the GPU is waited for
+
+    def leave(self, row: int, joining: int = 0) -> int:
+        """Free `row` of those that decode; the last of them takes its place. Returns which.
+
+        A row that is being prefilled, `joining` positions of it, then follows them.
+        """
+        assert self._state is not None
+        last = len(self._lengths) - 1
+        if row != last:
+            self._cache.move(last, row, self._lengths[last])
+            self._state.move(last, row)
+            self._lengths[row] = self._lengths[last]
+        if joining:
+            self._cache.move(last + 1, last, joining)
+        self._state.position[last] = self._past_end
+        self._lengths.pop()
+        return last
+
+    def _step(self, rows: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with no Python of its own inside, so that it can be captured.
+
+        It may take in rows that do not decode: those write past the end of the cache.
+        """
+        state, gpt = self._state, self._gpt
+        assert state is not None
+        length = min(length, self._past_end + 1)
+        count = state.count[:rows].clamp_max(self.most_tokens)
+        x = gpt.mel_embedding(state.token[:rows]) + gpt.mel_pos_embedding.emb(count)
+        positions = state.position[:rows].clamp_max(self._past_end)
+        latents = self._trunk(x[:, None], self._cache, 0, positions[:, None], length)[:, 0]
+        return self._draw(latents, 0, rows), latents
+
+    def _draw(self, latents: torch.Tensor, first: int, stop: int) -> torch.Tensor:
+        """Tokens [n] of rows `first` to `stop`, which then continue from them."""
+        state = self._state
+        assert state is not None
+        rows = slice(first, stop)
+        count = state.count[rows].clamp_max(self.most_tokens)
+        tokens = draw(
+            self._gpt.mel_head(latents),
+            state.said[rows],
+            state.wishes(rows),
+            state.uniform[rows].gather(1, count[:, None]),
+        )
+        state.said[rows].scatter_(1, tokens[:, None], True)
+        state.token[rows] = tokens
+        state.count[rows] += 1
+        state.position[rows] += 1
+        return tokens
+
+    def _saved(self) -> Any:
+        """The rows' state, and what puts it back."""
+        assert self._state is not None
+        return self._state.saved()
 
 
-def vocode(
-    model: Any, vectors: Sequence[torch.Tensor], speaker: torch.Tensor, speed: float
-) -> torch.Tensor:
-    """The sound of all that was said so far, float32 [n]."""
-    latents = torch.cat(list(vectors), dim=0)[None]
-    if speed != 1.0:
-        stretched = interpolate(latents.transpose(1, 2), scale_factor=1.0 / speed, mode="linear")
-        latents = stretched.transpose(1, 2)
-    sound: torch.Tensor = model.hifigan_decoder(latents, g=speaker).squeeze()
-    return sound
+class _State:
+    """What is known of each row beside the cache, on the device."""
+
+    def __init__(
+        self, rows: int, tokens: int, most_tokens: int, past_end: int, device: torch.device
+    ) -> None:
+        def numbers(value: float, *shape: int, dtype: torch.dtype = torch.int64) -> torch.Tensor:
+            return torch.full((rows, *shape), value, dtype=dtype, device=device)
+
+        self.token, self.count = numbers(0), numbers(0)
+        self.position = numbers(past_end)
+        self.said = numbers(0, tokens, dtype=torch.bool)
+        self.uniform = numbers(0.0, most_tokens + 1, dtype=torch.float32)
+        self.penalty, self.temperature, self.top_p = (
+            numbers(1.0, 1, dtype=torch.float32) for _ in range(3)
+        )
+        self.top_k = numbers(1, 1)
+
+    def place(self, row: int, length: int, manner: Manner, seed: int, start_token: int) -> None:
+        """A new clip in `row`: a draw for each of its tokens, from a generator of its own."""
+        generator = torch.Generator().manual_seed(seed)
+        self.uniform[row] = torch.rand(self.uniform.shape[1], generator=generator)
+        self.said[row] = False
+        self.said[row, [PLACEHOLDER, start_token]] = True
+        self.count[row], self.position[row] = 0, length - 1
+        likeliest = manner.temperature <= 0
+        self.temperature[row] = 1.0 if likeliest else manner.temperature
+        self.top_k[row] = 1 if likeliest else manner.top_k or self.said.shape[1]
+        self.top_p[row] = manner.top_p if manner.top_p < 1 else 2.0
+        self.penalty[row] = manner.repetition_penalty
+
+    def wishes(self, rows: slice) -> Wishes:
+        return Wishes(
+            self.penalty[rows], self.temperature[rows], self.top_k[rows], self.top_p[rows]
+        )
+
+    def move(self, source: int, target: int) -> None:
+        for each in vars(self).values():
+            each[target] = each[source]
+
+    def take(self, smaller: _State) -> None:
+        for name, each in vars(smaller).items():
+            getattr(self, name)[: len(each)] = each
+
+    def saved(self) -> _Saved:
+        return _Saved({name: each.clone() for name, each in vars(self).items()}, self)
+
+
+class _Saved:
+    def __init__(self, copies: dict[str, torch.Tensor], state: _State) -> None:
+        self._copies, self._state = copies, state
+
+    def restore(self) -> None:
+        for name, each in self._copies.items():
+            getattr(self._state, name).copy_(each)

@@ -36,6 +36,12 @@ class Reader:
         self._tokenizer, self._most_tokens = tokenizer, most_tokens
         self.languages = tuple(tag.lower() for tag in languages)
 
+    @classmethod
+    def of(cls, model: Any) -> Reader:
+        """As coqui's `model` takes it."""
+        most_tokens = model.config.model_args.gpt_max_text_tokens - 2
+        return cls(model.tokenizer, model.config.languages, most_tokens)
+
     def language(self, tag: str) -> str:
         """The model's language that `tag` means, without its country; English if empty.
 

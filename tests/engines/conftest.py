@@ -33,6 +33,10 @@ class Case:
         return "-".join([self.engine, self.model, *self.settings])
 
 
+RUNTIMES = {"runtime": "reference"}
+"""XTTS's plain way beside its own."""
+
+
 def all_cases(registry: Registry) -> list[Case]:
     """Each engine with its first model, and what is particular to Tone.
 
@@ -40,7 +44,8 @@ def all_cases(registry: Registry) -> list[Case]:
     """
     names = registry.names(hidden=True)
     cases = [Case(name, next(iter(registry.models(name)), "")) for name in names]
-    return [*cases, Case("tone", "tone-b"), Case("tone", "tone-a", {"slots": 3})]
+    others = [Case(each.engine, each.model, RUNTIMES) for each in cases if each.engine == "xtts"]
+    return [*cases, *others, Case("tone", "tone-b"), Case("tone", "tone-a", {"slots": 3})]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

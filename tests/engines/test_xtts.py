@@ -11,10 +11,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from batches import spoken, whole
 from tiny_models import tiny
 
 from alltalk.audio import join
-from alltalk.engine import Place, Sampling, Utterance, Voice
+from alltalk.engine import BatchEngine, Place, Sampling, Utterance, Voice
 from alltalk.engines.xtts.text import cut
 from alltalk.errors import LoadFailed, OutOfMemory, UnknownLanguage, UnreadableClip, Unsupported
 from alltalk.home import Home
@@ -40,9 +41,14 @@ def shared_home(tmp_path_factory):
     return home
 
 
+@pytest.fixture(scope="module", params=["batched", "reference"])
+def engine(request, shared_home):
+    return load(shared_home, runtime=request.param)
+
+
 @pytest.fixture(scope="module")
-def engine(shared_home):
-    return load(shared_home)
+def reference(shared_home):
+    return load(shared_home, runtime="reference")
 
 
 @pytest.fixture
@@ -75,7 +81,10 @@ def say(engine, text=TEXT, voice=None, language="en", speed=1.0, **sampling):
 
 
 def hear(engine, *args, **named):
-    chunks = engine.synthesize(say(engine, *args, **named))
+    utterance = say(engine, *args, **named)
+    if isinstance(engine, BatchEngine):
+        return whole(spoken(engine, utterance)[0])
+    chunks = engine.synthesize(utterance)
     return join([chunk.audio for chunk in chunks if chunk]).samples
 
 
@@ -127,7 +136,7 @@ def coqui_model(folder):
     return model
 
 
-def test_it_says_what_coqui_says_for_the_same_seed(engine):
+def test_it_says_what_coqui_says_for_the_same_seed(reference):
     import torch
 
     model = coqui_model(tiny("xtts"))
@@ -147,7 +156,7 @@ def test_it_says_what_coqui_says_for_the_same_seed(engine):
         )
         expected = [chunk.numpy() for chunk in chunks]
     wishes = {"temperature": 0.6, "top_k": 30, "top_p": 0.9, "repetition_penalty": 4.0}
-    said = engine.synthesize(say(engine, text, speed=1.25, seed=5, **wishes))
+    said = reference.synthesize(say(reference, text, speed=1.25, seed=5, **wishes))
     ours = [chunk.audio.samples for chunk in said if chunk]
     assert len(ours) > 1
     assert list(map(len, ours)) == list(map(len, expected))
@@ -168,7 +177,7 @@ def test_it_hears_in_clips_what_coqui_hears(engine, clip, tmp_path, monkeypatch)
     prompt, speaker = coqui_model(tiny("xtts")).get_conditioning_latents(
         clips, max_ref_length=30, gpt_cond_len=30, gpt_cond_chunk_len=4
     )
-    latents = engine._latents(cloned(*clips))
+    latents = engine._voices.latents(cloned(*clips))
     assert torch.allclose(latents.prompt, prompt, atol=1e-5)
     assert torch.allclose(latents.speaker, speaker, atol=1e-5)
 
@@ -201,7 +210,7 @@ def test_a_model_without_studio_speakers_clones(home, clip):
 
 @pytest.mark.parametrize("shape", ["flat", "nested"])
 def test_latents_in_a_json_file_are_a_voice(engine, tmp_path, shape):
-    studio = engine._studio[NAME]
+    studio = engine._voices.studio[NAME]
     prompt, speaker = studio.prompt[0].tolist(), studio.speaker.flatten().tolist()
     if shape == "nested":
         prompt, speaker = [prompt], [[[number] for number in speaker]]
@@ -275,7 +284,7 @@ def test_clips_of_any_rate_depth_and_number_of_channels_are_heard_alike(
     engine, clip, tmp_path, rate, width, channels
 ):
     file = write_wav(tmp_path / "clip.wav", hum(4.0, rate), rate, width, channels)
-    usual, heard = (engine._latents(cloned(each)).speaker.flatten() for each in (clip, file))
+    usual, heard = (engine._voices.latents(cloned(each)).speaker.flatten() for each in (clip, file))
     assert float(usual @ heard) > 0.95  # both have length 1
 
 
@@ -369,18 +378,18 @@ def test_nothing_is_lost_when_text_is_cut():
     assert " ".join(pieces).split() == words
 
 
-def test_sound_leaves_while_it_speaks_and_it_stops_between_two_tokens(engine):
+def test_sound_leaves_while_it_speaks_and_it_stops_between_two_tokens(reference):
     text = TEXT * 5
-    whole = hear(engine, text)
-    speaking = engine.synthesize(say(engine, text))
+    whole = hear(reference, text)
+    speaking = reference.synthesize(say(reference, text))
     assert [next(speaking) for _ in range(19)] == [None] * 19
     assert next(speaking) is not None
     speaking.close()
-    assert np.array_equal(hear(engine, text), whole)
+    assert np.array_equal(hear(reference, text), whole)
 
 
 def test_chunks_are_as_long_as_the_settings_say(home):
-    engine = load(home, stream_chunk_tokens_set=5)
+    engine = load(home, runtime="reference", stream_chunk_tokens_set=5)
     chunks = list(engine.synthesize(say(engine, TEXT * 2)))
     assert [chunk is None for chunk in chunks[:10]] == [True, True, True, True, False] * 2
 
@@ -398,8 +407,9 @@ def test_settings_hold_where_the_request_says_nothing(home):
     assert not np.array_equal(hear(engine, seed=1), hear(engine, seed=1, temperature=0.9))
 
 
-def test_deepspeed_that_cannot_run_is_reported_as_off(home, caplog):
-    engine = load(home, deepspeed_enabled=True)
+@pytest.mark.parametrize("runtime", ["batched", "reference"])
+def test_deepspeed_that_cannot_run_is_reported_as_off(home, caplog, runtime):
+    engine = load(home, runtime=runtime, deepspeed_enabled=True)
     assert not engine.capabilities.deepspeed
     assert "without DeepSpeed" in caplog.text
     assert len(hear(engine))
