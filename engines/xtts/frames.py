@@ -77,7 +77,10 @@ class Frames:
         for stage, count, inputs, outputs in zip(
             self.stages, counts, spans, spans[1:], strict=False
         ):
-            values = stage(values, inputs[0], count, *outputs)
+            if ended and stage.length(count) == count:  # torch then takes it as it is
+                values = values[outputs[0] - inputs[0] : outputs[1] - inputs[0]]
+            else:
+                values = stage(values, inputs[0], count, *outputs)
         return values
 
     def _counts(self, latents: int, ended: bool) -> list[int]:

@@ -1,0 +1,471 @@
+"""XTTS's own decoder and vocoder, held to coqui's, and utterances that share its steps."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+
+import numpy as np
+import pytest
+from batches import spoken, step_all, whole
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import randoms
+from tiny_models import tiny
+
+from alltalk.engine import Place, Sampling, Utterance, Voice
+from alltalk.errors import BadTake, ConfigError, NoRoom, OutOfMemory, UnknownVoice
+from alltalk.home import Home
+from alltalk.registry import Registry
+
+NAMES = ("Claribel Dervla", "Andrew Chipper", "Badr Odhiambo", "Daisy Studious")
+TEXTS = (
+    "We are all away.",
+    "Another one, a little longer than the first, to see that padding holds.",
+    "Ok.",
+    "The quick brown fox jumps over the lazy dog, and looks back at the others, who wait.",
+)
+EXACT = {"precision": "float32", "vocoder_precision": "float32", "guard_enabled": False}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def coqui(registry):
+    """These tests skip without coqui-tts; in CI they fail."""
+    if missing := registry.missing("xtts"):
+        refuse = pytest.fail if os.environ.get("CI") else pytest.skip
+        refuse(f"XTTS needs {', '.join(missing)}: pip install 'alltalk[xtts]'")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(tiny("xtts"), home / "engines/xtts/models/mine")
+    return home
+
+
+@pytest.fixture(scope="module")
+def loaded(home):
+    return load(home)
+
+
+@pytest.fixture
+def engine(loaded):
+    yield loaded
+    for left in list(loaded._open):  # by a test that failed
+        loaded.close_stream(left)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The model as coqui itself loads it."""
+    from alltalk.torch_compat import prepare
+
+    prepare()
+    from TTS.tts.configs.xtts_config import XttsConfig
+    from TTS.tts.models.xtts import Xtts
+
+    config = XttsConfig()
+    config.load_json(str(tiny("xtts") / "config.json"))
+    model = Xtts(config)
+    model.load_checkpoint(config, checkpoint_dir=tiny("xtts"), eval=True)
+    return model
+
+
+def load(home, **settings):
+    return Registry(Home(home)).load("xtts", "xtts - mine", Place(), {**EXACT, **settings})
+
+
+def say(text=TEXTS[0], name=NAMES[0], seed=1, speed=1.0, **sampling):
+    return Utterance(text, Voice(name), "en", speed, sampling=Sampling(seed, **sampling))
+
+
+def greedy(text, name=NAMES[0], speed=1.0):
+    return say(text, name, speed=speed, temperature=0.0, repetition_penalty=5.0)
+
+
+class Take:
+    """One utterance of a single piece, with its tokens and latents."""
+
+    def __init__(self, engine, utterance):
+        self.stream = engine.open(engine.prepare(utterance))
+        self.chunks, self.clip, self.is_done = [], None, False
+
+    def hear(self, events):
+        self.clip = self.clip or self.stream.clip
+        for event in events:
+            if event.stream is self.stream:
+                assert event.error is None
+                self.chunks += [event.chunk.audio.samples] if event.chunk else []
+                self.is_done |= event.done
+
+
+def heard_by(take, events):
+    """`events`, which `take` has heard, too."""
+    take.hear(events)
+    return events
+
+
+def take_all(engine, *utterances):
+    """A `Take` of each, all of them opened before the first step."""
+    takes = [Take(engine, each) for each in utterances]
+    for _ in range(2000):
+        events = engine.step()
+        for take in takes:
+            take.hear(events)
+        if all(take.is_done for take in takes):
+            break
+    for take in takes:
+        assert take.is_done
+        engine.close_stream(take.stream)
+    return takes
+
+
+def coqui_says(model, utterance):
+    """(tokens, latents, samples) of `inference` without drawing."""
+    import torch
+
+    speaker = model.speaker_manager.speakers[utterance.voice.name]
+    wishes = {"do_sample": False, "repetition_penalty": utterance.sampling.repetition_penalty}
+    said = model.inference(
+        utterance.text,
+        "en",
+        speaker["gpt_cond_latent"],
+        speaker["speaker_embedding"],
+        speed=utterance.speed,
+        **wishes,
+    )
+    text = torch.tensor([model.tokenizer.encode(utterance.text.strip().lower(), lang="en")])
+    with torch.inference_mode():
+        codes = model.gpt.generate(speaker["gpt_cond_latent"], text, num_beams=1, **wishes)
+    return codes[0].tolist(), said["gpt_latents"][0], said["wav"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_without_drawing_it_is_coquis_inference(engine, model, text):
+    import torch
+
+    tokens, latents, samples = coqui_says(model, greedy(text, NAMES[1]))
+    (ours,) = take_all(engine, greedy(text, NAMES[1]))
+    assert ours.clip.tokens == tokens
+    stacked = torch.stack(ours.clip.waveform.latents).numpy()
+    assert np.abs(stacked[: len(latents)] - latents).max() < 1e-5
+    assert whole(ours.chunks).shape == samples.shape
+    assert np.abs(whole(ours.chunks) - samples).max() < 1e-4
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.83, 1.25, 2.0])
+def test_at_any_speed_it_is_coquis_inference(engine, model, speed):
+    samples = coqui_says(model, greedy(TEXTS[1], speed=speed))[2]
+    ours = whole(spoken(engine, greedy(TEXTS[1], speed=speed))[0])
+    assert ours.shape == samples.shape
+    assert np.abs(ours - samples).max() < 1e-4
+
+
+@pytest.mark.parametrize("chunk", [(1, 1), (3, 7), (5, 600), (600, 600)])
+def test_streamed_is_whole_whatever_the_chunks(home, model, chunk):
+    engine = load(home, first_chunk_tokens=chunk[0], longest_chunk_tokens=chunk[1])
+    samples = coqui_says(model, greedy(TEXTS[3]))[2]
+    chunks = spoken(engine, greedy(TEXTS[3]))[0]
+    assert len(chunks) == 1 if chunk[0] == 600 else len(chunks) > 2
+    assert whole(chunks).shape == samples.shape
+    assert np.abs(whole(chunks) - samples).max() < 1e-4
+
+
+def test_the_first_chunk_is_the_smallest(engine):
+    sizes = [len(chunk) for chunk in spoken(engine, say(TEXTS[3] + TEXTS[1]))[0]]
+    assert len(sizes) > 3
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_a_seeded_utterance_is_the_same_among_seven_others(engine):
+    alone = take_all(engine, say(TEXTS[1], seed=7))[0]
+    others = [say(TEXTS[n % 4], NAMES[n % 4], seed=n, temperature=0.9) for n in range(7)]
+    for place in (0, 6):
+        company = [*others[:place], say(TEXTS[1], seed=7), *others[place:]]
+        among = take_all(engine, *company)[place]
+        assert among.clip.tokens == alone.clip.tokens, "or a near-tie: see the logits"
+        assert np.abs(whole(among.chunks) - whole(alone.chunks)).max() < 1e-4
+
+
+def test_each_in_a_batch_has_its_own_voice_text_and_sampling(engine):
+    said = [
+        say(TEXTS[1], NAMES[0], seed=1),
+        say(TEXTS[1], NAMES[1], seed=1),
+        say(TEXTS[1], NAMES[0], seed=2),
+        say(TEXTS[1], NAMES[0], seed=1, top_k=2),
+        say(TEXTS[1], NAMES[0], seed=1, temperature=0.0),
+        say(TEXTS[1], NAMES[0], seed=1, repetition_penalty=1.0),
+    ]
+    heard = [take.clip.tokens for take in take_all(engine, *said)]
+    assert heard == [take_all(engine, each)[0].clip.tokens for each in said]
+    assert len(set(map(tuple, heard))) == len(said)
+
+
+@settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=3,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(dice=randoms(use_true_random=False))
+def test_join_and_leave_in_any_order_touches_nobody_else(engine, dice):
+    texts = [say(TEXTS[n % 4], NAMES[n % 4], seed=n) for n in range(6)]
+    alone = [take_all(engine, each)[0].clip.tokens for each in texts]
+    waiting, running, ended = dice.sample(range(6), 6) * 2, {}, []
+    while waiting or running:
+        if waiting and len(running) < engine.slots and dice.random() < 0.3:
+            which = waiting.pop()
+            running[Take(engine, texts[which])] = which
+        if running and dice.random() < 0.03:
+            left = dice.choice(list(running))
+            engine.close_stream(left.stream)
+            del running[left]
+        events = engine.step()
+        for take in list(running):
+            take.hear(events)
+            if take.is_done:
+                ended.append((take.clip.tokens, alone[running.pop(take)]))
+                engine.close_stream(take.stream)
+    assert all(said == expected for said, expected in ended)
+    assert not engine._rows
+    assert not engine._open
+    assert engine._joining is None
+    assert engine._decoder._lengths == []
+
+
+def test_slots_never_leak(engine):
+    for n in range(30):
+        streams = [engine.open(engine.prepare(say(TEXTS[n % 4]))) for _ in range(engine.slots)]
+        with pytest.raises(NoRoom):
+            engine.open(engine.prepare(say()))
+        for _ in range(n):
+            engine.step()
+        for stream in streams:
+            engine.close_stream(stream)
+    assert len(engine.step()) == 0
+    assert len(spoken(engine, say())[0])
+
+
+def test_no_memory_for_one_more_refuses_the_newcomer_only(home, monkeypatch):
+    import torch
+
+    from alltalk.engines.xtts import trunk
+
+    engine = load(home)
+    expected = take_all(engine, say(TEXTS[1]))[0].clip.tokens
+    first = Take(engine, say(TEXTS[1]))
+    for _ in range(4):
+        first.hear(engine.step())
+
+    def full(*args, **named):
+        raise torch.OutOfMemoryError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trunk.torch, "zeros", full)
+        newcomer = engine.prepare(say())
+        with pytest.raises(NoRoom):
+            engine.open(newcomer)
+    while not first.is_done:
+        first.hear(engine.step())
+    assert first.clip.tokens == expected
+    assert len(engine._open) == 1
+
+
+def test_what_fails_in_one_prompt_fails_that_utterance_alone(engine, monkeypatch):
+    import torch
+
+    expected = take_all(engine, say(TEXTS[1]))[0].clip.tokens
+    first = Take(engine, say(TEXTS[1]))
+    for _ in range(4):
+        first.hear(engine.step())
+    late = engine.open(engine.prepare(say()))
+
+    def full(*args):
+        raise torch.OutOfMemoryError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine._decoder, "prompt", full)
+        failed = [event for _ in range(3) for event in heard_by(first, engine.step())]
+    (error,) = [event.error for event in failed if event.stream is late]
+    assert isinstance(error, OutOfMemory)
+    engine.close_stream(late)
+    while not first.is_done:
+        first.hear(engine.step())
+    engine.close_stream(first.stream)
+    assert first.clip.tokens == expected
+
+
+def test_it_says_the_same_after_rest(engine):
+    before = whole(spoken(engine, say(TEXTS[1]))[0])
+    engine.rest()
+    engine.wake()
+    assert np.array_equal(whole(spoken(engine, say(TEXTS[1]))[0]), before)
+
+
+def test_text_of_several_pieces_is_said_in_order(engine):
+    text = "We are all away, and nobody is in. " * 12
+    pieces = engine.prepare(say(text)).pieces
+    assert len(pieces) > 1
+    said = [whole(spoken(engine, say(each, temperature=0.0))[0]) for each, _ in pieces]
+    together = whole(spoken(engine, say(text, temperature=0.0))[0])
+    assert together.shape == np.concatenate(said).shape
+    assert np.abs(together - np.concatenate(said)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "wishes", [(1.0, 1.0, 0, 1.0), (0.75, 10.0, 50, 0.85), (1.3, 2.0, 5, 0.5), (0.2, 5.0, 50, 1.0)]
+)
+def test_its_sampler_filters_as_transformers_does(wishes):
+    import torch
+    from transformers import generation
+
+    from alltalk.engines.xtts.sampler import Wishes, filtered
+
+    temperature, penalty, top_k, top_p = wishes
+    draws = torch.Generator().manual_seed(3)
+    logits = torch.randn(4, 200, generator=draws) * 3
+    seen = torch.randint(0, 200, (4, 20), generator=draws)
+    steps = [
+        generation.RepetitionPenaltyLogitsProcessor(penalty),
+        generation.TemperatureLogitsWarper(temperature),
+    ]
+    steps += [generation.TopKLogitsWarper(top_k)] if top_k else []
+    steps += [generation.TopPLogitsWarper(top_p)] if top_p < 1 else []
+    expected = logits.clone()
+    for each in steps:
+        expected = each(seen, expected)
+    said = torch.zeros(4, 200, dtype=torch.bool).scatter_(1, seen, True)
+
+    def column(value, dtype=torch.float32):
+        return torch.full((4, 1), value, dtype=dtype)
+
+    ours = Wishes(
+        column(penalty),
+        column(temperature),
+        column(top_k or 200, torch.int64),
+        column(top_p if top_p < 1 else 2.0),
+    )
+    _, order, shares = filtered(logits, said, ours)
+    found = torch.zeros(4, 200).scatter_(1, order, shares)
+    assert torch.allclose(found, expected.softmax(-1), atol=1e-6)
+
+
+def test_its_sampler_draws_by_the_probabilities():
+    import torch
+
+    from alltalk.engines.xtts.sampler import Wishes, draw
+
+    n = 20_000
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(n, 4)
+    one = torch.ones(n, 1)
+    wishes = Wishes(one, one, torch.full((n, 1), 4), one * 2)
+    uniform = torch.rand(n, 1, generator=torch.Generator().manual_seed(1))
+    tokens = draw(logits, torch.zeros(n, 4, dtype=torch.bool), wishes, uniform)
+    found = torch.bincount(tokens, minlength=4) / n
+    assert torch.allclose(found, logits[0].softmax(-1), atol=0.01)
+
+
+@pytest.mark.parametrize("factor", [4.0, 24000 / 22050, 1 / 0.83, 1 / 2.0])
+def test_parts_of_a_stretch_are_torchs_interpolation(factor):
+    import torch
+
+    from alltalk.engines.xtts.frames import Stretch
+
+    values, stretch = torch.randn(150, 3), Stretch(factor)
+    expected = torch.nn.functional.interpolate(values.t()[None], scale_factor=factor, mode="linear")
+    expected = expected[0].t()
+    assert stretch.length(150) == len(expected)
+    for start in range(0, len(expected), 37):
+        stop = min(start + 37, len(expected))
+        first, last = stretch.needed(start, stop)
+        part = stretch(values[first:last], first, 150, start, stop)
+        assert torch.allclose(part, expected[start:stop], atol=1e-5)
+    known = stretch.known(100)
+    assert 100 * factor - 3 * max(1, factor) < known <= stretch.length(100)
+    assert torch.allclose(stretch(values[:100], 0, 100, 0, known), expected[:known], atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.02), ("int8", 0.03)])
+def test_coarser_weights_say_nearly_the_same(home, engine, precision, tolerance):
+    import torch
+
+    fine, coarse = (
+        torch.stack(take_all(each, greedy(TEXTS[0]))[0].clip.waveform.latents[:4])
+        for each in (engine, load(home, precision=precision))
+    )
+    assert 0 < float((fine - coarse).norm() / fine.norm()) < tolerance
+
+
+def test_an_int8_row_does_not_depend_on_its_neighbours():
+    import torch
+
+    from alltalk.engines.xtts.linear import made_linear
+
+    draws = torch.Generator().manual_seed(5)
+    layer = torch.nn.Module()
+    layer.weight = torch.nn.Parameter(torch.randn(64, 96, generator=draws))
+    layer.bias = torch.nn.Parameter(torch.randn(96, generator=draws))
+    rows = (
+        torch.randn(8, 64, generator=draws)
+        * torch.tensor([1e-3, 1.0, 50.0, 1, 1, 1, 1, 0.1])[:, None]
+    )
+    with torch.inference_mode():
+        expected = rows @ layer.weight + layer.bias
+        multiply = made_linear(layer, "int8")
+        together = multiply(rows)
+        for n in range(8):
+            assert torch.equal(multiply(rows[n : n + 1])[0], together[n])
+        away = (together - expected).norm(dim=1) / expected.norm(dim=1)
+    assert float(away.max()) < 0.02
+
+
+def test_settings_that_cannot_be_are_refused(home):
+    for wrong in (
+        {"runtime": "fast"},
+        {"precision": "int3"},
+        {"precision": "float16"},
+        {"slots": 0},
+    ):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            load(home, **wrong)
+
+
+def test_an_unknown_voice_is_refused_before_it_has_a_slot(engine):
+    with pytest.raises(UnknownVoice):
+        engine.prepare(say(name="nobody"))
+    assert not engine._open
+
+
+def test_the_guard_refuses_what_stops_early_runs_on_or_repeats():
+    from alltalk.engines.xtts.guard import Guard
+
+    text = "The quick brown fox jumps over the lazy dog, and looks back."
+    guard = Guard.of(text)
+    usual = [random.Random(n).randrange(1000) for n in range(80)]
+    guard.check(usual, ended=True)
+    guard.check(usual[:5], ended=False)
+    with pytest.raises(BadTake, match="stopped after 5"):
+        guard.check(usual[:5], ended=True)
+    with pytest.raises(BadTake, match="does not stop"):
+        guard.check(usual * 10, ended=False)
+    with pytest.raises(BadTake, match="repeats"):
+        guard.check([*usual, *usual[:20] * 4], ended=False)
+    Guard.of("No!").check([1], ended=True)
+    assert Guard.of("你好，今天天气很好，我们去公园散步吧").least > Guard.of("a" * 16).least
+
+
+def test_a_bad_take_fails_its_utterance_with_the_reason_and_frees_its_slot(home):
+    engine = load(home, guard_enabled=True)
+    runs_on = say("Ok. " * 10, temperature=1.0)
+    stream = engine.open(engine.prepare(runs_on))
+    while stream.clip is None:
+        engine.step()
+    object.__setattr__(stream.clip.guard, "most", 5)
+    events = [event for _ in range(8) for event in engine.step()]
+    (error,) = [event.error for event in events if event.error]
+    assert isinstance(error, BadTake)
+    assert not engine._rows
+    engine.close_stream(stream)
+    heard = {engine.open(engine.prepare(say(TEXTS[1]))): []}
+    step_all(engine, heard)
+    assert all(heard.values())
