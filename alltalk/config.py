@@ -315,6 +315,9 @@ class Speech(Section):
     """Longest utterance, characters; an engine may set a lower limit."""
     max_text_chars: Annotated[int, Field(ge=1)] | None = 4096
     """Longest text of a request to `/v1`, characters; null: no limit."""
+    bad_takes: Annotated[int, Field(ge=0, le=10)] = 2
+    """How often an utterance is spoken again when its engine finds that the sound cannot be its
+    text: it stopped early, runs on, or repeats itself."""
     strict_streaming: bool = False
     """Refuse to stream with an engine that cannot, as V2 did; otherwise each utterance is sent
     as it is finished."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -220,6 +220,12 @@ class _Now(Collector):
         yield GaugeMetricFamily(
             "alltalk_load", "0 idle, 1 the next is refused.", value=self._admission.load_score
         )
+        takes = CounterMetricFamily(
+            "alltalk_bad_takes", "Takes that could not be their text.", labels=["engine"]
+        )
+        for engine, count in self._pool.bad_takes.items():
+            takes.add_metric([engine], count)
+        yield takes
         yield from self._backends()
 
     def _backends(self) -> Iterable[Metric]:

@@ -27,6 +27,7 @@ from alltalk.outputs import Outputs
 from alltalk.registry import Registry
 from alltalk.service import SpeechService
 from alltalk.serving.admission import Admission
+from alltalk.serving.backend import Timing
 from alltalk.serving.backend_store import BackendSpec, BackendStore
 from alltalk.serving.lane import Lane, Lanes
 from alltalk.serving.pool import BackendPool
@@ -76,7 +77,11 @@ def build(
     first = BackendSpec(id=0, type=_first_engine(registry, engine or settings.speech.engine))
     store = BackendStore(None if engine else home.backends_file, [first])
     store.load()  # what does not hold is told now: while a server starts it would be a traceback
-    pool = BackendPool(Hosts(registry, home, cores).make, _only_current(store) if solo else store)
+    pool = BackendPool(
+        Hosts(registry, home, cores).make,
+        _only_current(store) if solo else store,
+        timing=Timing(bad_takes=settings.speech.bad_takes),
+    )
     lanes = Lanes(max(1, cores - 1))
     live, limits = Requests(), settings.admission
     admission = Admission(limits.max_waiting_requests, limits.max_waiting_chars)
@@ -106,6 +111,7 @@ def build(
         limits = config.admission
         admission.limit(limits.max_waiting_requests, limits.max_waiting_chars)
         answers.limit(config)
+        pool.retime(Timing(bad_takes=config.speech.bad_takes))
         outputs.folder = home.outputs(config.output_folder)
         if logs.is_configured():
             logs.configure(config)

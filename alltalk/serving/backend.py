@@ -49,6 +49,8 @@ class Timing:
     """How long a request waits for an engine that is loading."""
     drain_s: float = 10.0
     """How long running requests may go on before their backend is changed."""
+    bad_takes: int = 2
+    """How often an utterance whose take was bad is spoken again."""
     idle_rest_s: float | None = None
     """Memory is freed after so long without a request; None: never."""
     low_vram_rest_s: float = 1.0

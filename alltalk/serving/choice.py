@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 
@@ -25,6 +26,8 @@ class Choice:
         self.bell = Bell()
         """Rung at every change of a backend."""
         self.closed = False
+        self.bad_takes: Counter[str] = Counter()
+        """Engine → utterances that it found to be no speech of their text."""
 
     def equal(self, engine: str, model: str = "") -> Iterator[Running]:
         """The running backends that speak `model` (empty: any) of `engine` for anybody."""

@@ -57,6 +57,11 @@ class BackendPool:
         for backend in self._choice.backends.values():
             backend.timing = timing
 
+    @property
+    def bad_takes(self) -> Mapping[str, int]:
+        """Engine → takes that could not be their text, since the start."""
+        return self._choice.bad_takes
+
     def speak(
         self,
         segments: Sequence[Segment] | AsyncIterable[Segment],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Sequence
 from contextlib import aclosing
@@ -33,7 +34,9 @@ UNREAD_S = 30.0
 JOINED_S = 1.0
 """Seconds of waiting sound that are handed on in one piece."""
 TAKES = 3
-"""How often one utterance is spoken at most."""
+"""How often one utterance is spoken at most when engines are lost or refuse."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,8 +102,11 @@ class Speaking:
         return self._takes.popleft() if self._takes else None
 
     async def _next(self, take: _Take) -> Chunk | None:
-        """The next sound of `take`; None at its end."""
-        await self._until(lambda: take.chunks or take.done)
+        """The next sound of `take`; None at its end.
+
+        Where nothing is heard before the end anyway, a take is only handed on once it is good.
+        """
+        await self._until(lambda: take.done or (take.chunks and not self._whole))
         if not take.chunks:
             return None
         chunk = _next_of(take.chunks)
@@ -143,19 +149,25 @@ class Speaking:
     async def _speak(self, take: _Take) -> None:
         """Speak one utterance, again where that is allowed and may help."""
         utterance, avoid = take.segment.utterance, list[Running]()
+        lost, bad = TAKES - 1, self._choice.timing.bad_takes
         try:
-            for left in reversed(range(TAKES)):
+            while True:
                 running = await self._choice.enter(take.segment, self, avoid=avoid)
                 try:
                     return await self._speak_on(running, take, utterance)
-                except (Retryable, Refused) as error:
-                    if take.heard or not left or self._choice.closed:
-                        raise self._told(error) from error
+                except BadTake as error:
+                    self._choice.bad_takes[take.segment.engine] += 1
+                    if take.heard or not bad or self._choice.closed:
+                        return self._keep(take, error)
+                    bad -= 1
                     self._forget(take)
-                    if isinstance(error, BadTake):
-                        utterance = _another_draw(utterance)
-                    else:
-                        avoid.append(running)
+                    utterance = _another_draw(utterance)
+                except (Retryable, Refused) as error:
+                    if take.heard or not lost or self._choice.closed:
+                        raise self._told(error) from error
+                    lost -= 1
+                    self._forget(take)
+                    avoid.append(running)
         finally:
             self._in_flight.discard(take)
             self._bell.ring()
@@ -179,6 +191,13 @@ class Speaking:
         """Drop the sound of a take that failed before any of it was heard."""
         self._unread(-sum(chunk.audio.seconds for chunk in take.chunks))
         take.chunks.clear()
+
+    def _keep(self, take: _Take, error: BadTake) -> None:
+        """Go on with what was said, if anything: the engine may be wrong about it."""
+        if not take.heard and not take.chunks:
+            raise error
+        _log.warning("A doubtful take is kept: %s", error)
+        take.done = True
 
     def _told(self, error: Exception) -> Exception:
         """`error` as the caller is told: a backend that was stopped is not the server's end."""

@@ -612,6 +612,28 @@ async def test_a_bad_take_is_drawn_again_with_another_seed(running, world):
     assert [job.utterance.sampling.seed for job in world.begun] == [7, 8]
 
 
+async def test_a_whole_answer_holds_no_sound_of_a_bad_take(running, world):
+    (only,) = book(1)
+    long = replace(only, utterance=replace(only.utterance, text="one two fatal three"))
+    world.trouble["fatal"] = [BadTake("ran on"), BadTake("ran on")]
+
+    async with running() as caller:
+        assert await caller.hear([long], whole=True) == all_of([long])
+        assert sum(caller.pool.bad_takes.values()) == 2
+
+
+async def test_a_take_that_is_bad_every_time_is_kept_rather_than_nothing(running, world):
+    (only,) = book(1)
+    long = replace(only, utterance=replace(only.utterance, text="one two fatal three"))
+    world.trouble["fatal"] = [BadTake("ran on")] * 9
+
+    async with running() as caller:
+        heard = await caller.hear([long], whole=True)
+
+    assert heard == [(0, 2.0, float(long.utterance.voice.name))]
+    assert len(world.begun) == 3
+
+
 async def test_a_request_waits_for_a_backend_that_is_loading(running, world):
     world.may_load.clear()
     async with running(wait=False) as caller:
