@@ -233,6 +233,18 @@ def test_join_and_leave_in_any_order_touches_nobody_else(engine, dice):
     assert engine._decoder._lengths == []
 
 
+def test_a_step_may_take_in_rows_and_positions_that_nobody_uses(engine, monkeypatch):
+    """As a captured one does, which is for a power of two of rows and a multiple of positions."""
+    said = [say(TEXTS[n], seed=n) for n in range(3)]
+    expected = [take.clip.tokens for take in take_all(engine, *said)]
+    engine._decoder.reserve(8)
+    step = engine._decoder._step
+    monkeypatch.setattr(
+        engine._decoder, "_step", lambda rows, length: step(8, -(-length // 256) * 256)
+    )
+    assert [take.clip.tokens for take in take_all(engine, *said)] == expected
+
+
 def test_slots_never_leak(engine):
     for n in range(30):
         streams = [engine.open(engine.prepare(say(TEXTS[n % 4]))) for _ in range(engine.slots)]
