@@ -15,12 +15,12 @@ import torch
 
 from alltalk.audio import Audio
 from alltalk.engine import Chunk, Event, Place, Utterance, Voice
-from alltalk.errors import AllTalkError, NoRoom, OutOfMemory, SynthesisFailed
+from alltalk.errors import AllTalkError, NoRoom, OutOfMemory, SynthesisFailed, UnreadableClip
 from alltalk.torch_compat.checkpoints import building, is_out_of_memory
 
 from .capabilities import capabilities
 from .clip import Clip, Prepared, Spoken
-from .decoder import Decoder
+from .decoder import MOST_CONDITIONING, Decoder
 from .linear import chosen_precision
 from .manner import Manner
 from .model import read_model
@@ -99,6 +99,8 @@ class BatchedXtts:
             latents = self._voices.latents(utterance.voice)
         except (RuntimeError, MemoryError) as error:
             raise _failure(error) from error
+        if latents.prompt.shape[1] > MOST_CONDITIONING:
+            raise UnreadableClip(f"{utterance.voice.name} holds latents of another kind of model.")
         pieces = self._reader.pieces(utterance.text, language)
         seed = utterance.sampling.seed
         return Prepared(

@@ -14,8 +14,12 @@ from torch.nn.functional import pad
 
 from .graphs import Graphs
 from .manner import Manner
-from .sampler import PLACEHOLDER, Wishes, draw
+from .rows import RowState, Saved
+from .sampler import draw
 from .trunk import Cache, Trunk
+
+MOST_CONDITIONING = 64
+"""Positions of a voice in a prompt; models have 32."""
 
 
 class Decoder:
@@ -33,11 +37,12 @@ class Decoder:
     def release(self) -> None:
         """Free all rows, and their memory."""
         gpt, trunk = self._gpt, self._trunk
-        self._past_end = gpt.text_pos_embedding.emb.num_embeddings + self.most_tokens + 64
+        most_text = gpt.text_pos_embedding.emb.num_embeddings
+        self._past_end = MOST_CONDITIONING + most_text + 1 + self.most_tokens
         self._cache = Cache(
             len(trunk.blocks), self._past_end + 1, trunk.heads, trunk.width // trunk.heads
         )
-        self._state: _State | None = None
+        self._state: RowState | None = None
         self._lengths: list[int] = []
         self._graphs = Graphs(self._step, self._saved)
 
@@ -47,7 +52,7 @@ class Decoder:
             return
         rows = min(self._slots, 1 << (rows - 1).bit_length())
         norm = self._gpt.gpt.ln_f.weight
-        state = _State(rows, self._tokens, self.most_tokens, self._past_end, norm.device)
+        state = RowState(rows, self._tokens, self.most_tokens, self._past_end, norm.device)
         self._cache.reserve(rows, norm)
         if self._state is not None:
             state.take(self._state)
@@ -143,64 +148,7 @@ class Decoder:
         state.position[rows] += 1
         return tokens
 
-    def _saved(self) -> Any:
+    def _saved(self) -> Saved:
         """The rows' state, and what puts it back."""
         assert self._state is not None
         return self._state.saved()
-
-
-class _State:
-    """What is known of each row beside the cache, on the device."""
-
-    def __init__(
-        self, rows: int, tokens: int, most_tokens: int, past_end: int, device: torch.device
-    ) -> None:
-        def numbers(value: float, *shape: int, dtype: torch.dtype = torch.int64) -> torch.Tensor:
-            return torch.full((rows, *shape), value, dtype=dtype, device=device)
-
-        self.token, self.count = numbers(0), numbers(0)
-        self.position = numbers(past_end)
-        self.said = numbers(0, tokens, dtype=torch.bool)
-        self.uniform = numbers(0.0, most_tokens + 1, dtype=torch.float32)
-        self.penalty, self.temperature, self.top_p = (
-            numbers(1.0, 1, dtype=torch.float32) for _ in range(3)
-        )
-        self.top_k = numbers(1, 1)
-
-    def place(self, row: int, length: int, manner: Manner, seed: int, start_token: int) -> None:
-        """A new clip in `row`: a draw for each of its tokens, from a generator of its own."""
-        generator = torch.Generator().manual_seed(seed)
-        self.uniform[row] = torch.rand(self.uniform.shape[1], generator=generator)
-        self.said[row] = False
-        self.said[row, [PLACEHOLDER, start_token]] = True
-        self.count[row], self.position[row] = 0, length - 1
-        likeliest = manner.temperature <= 0
-        self.temperature[row] = 1.0 if likeliest else manner.temperature
-        self.top_k[row] = 1 if likeliest else manner.top_k or self.said.shape[1]
-        self.top_p[row] = manner.top_p if manner.top_p < 1 else 2.0
-        self.penalty[row] = manner.repetition_penalty
-
-    def wishes(self, rows: slice) -> Wishes:
-        return Wishes(
-            self.penalty[rows], self.temperature[rows], self.top_k[rows], self.top_p[rows]
-        )
-
-    def move(self, source: int, target: int) -> None:
-        for each in vars(self).values():
-            each[target] = each[source]
-
-    def take(self, smaller: _State) -> None:
-        for name, each in vars(smaller).items():
-            getattr(self, name)[: len(each)] = each
-
-    def saved(self) -> _Saved:
-        return _Saved({name: each.clone() for name, each in vars(self).items()}, self)
-
-
-class _Saved:
-    def __init__(self, copies: dict[str, torch.Tensor], state: _State) -> None:
-        self._copies, self._state = copies, state
-
-    def restore(self) -> None:
-        for name, each in self._copies.items():
-            getattr(self._state, name).copy_(each)

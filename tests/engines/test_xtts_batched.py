@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis.strategies import randoms
 from tiny_models import tiny
 
 from alltalk.engine import Place, Sampling, Utterance, Voice
-from alltalk.errors import BadTake, ConfigError, NoRoom, OutOfMemory, UnknownVoice
+from alltalk.errors import BadTake, ConfigError, NoRoom, OutOfMemory, UnknownVoice, UnreadableClip
 from alltalk.home import Home
 from alltalk.registry import Registry
 
@@ -440,6 +442,16 @@ def test_settings_that_cannot_be_are_refused(home):
     ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             load(home, **wrong)
+
+
+def test_latents_of_another_kind_of_model_are_refused(engine, tmp_path):
+    studio = engine._voices.studio[NAMES[0]]
+    prompt = studio.prompt[0].repeat(3, 1).tolist()
+    file = tmp_path / "ann.json"
+    speaker = studio.speaker.flatten().tolist()
+    file.write_text(json.dumps({"gpt_cond_latent": prompt, "speaker_embedding": speaker}))
+    with pytest.raises(UnreadableClip, match="another kind"):
+        engine.prepare(replace(say(), voice=Voice("ann.json", clips=(file,))))
 
 
 def test_an_unknown_voice_is_refused_before_it_has_a_slot(engine):
