@@ -8,7 +8,7 @@ The model has the size of the published one, 30 layers of width 1024, and random
 stop by themselves: a clip is as many tokens as asked for, and one is 46 ms of sound. The first form
 compares with coqui's `inference` and `inference_stream`; the second shows what a second of sound
 costs in clips from 1 to 30 s. For a GPU it needs one that this torch supports, with 8 GB of memory
-(40 GB for `--together 64`), and a checkout; nothing is downloaded. Prints tables in Markdown.
+(20 GB for `--together 64`), and a checkout; nothing is downloaded. Prints tables in Markdown.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ from alltalk.torch_compat import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-WIDTH, LAYERS, HEADS = 1024, 30, 16
+from models.xtts import REAL_SIZE, SPEAKERS, make_real_xtts  # noqa: E402
+
+WIDTH, LAYERS, _ = REAL_SIZE
 TOKEN_S = 1024 / 22050
 TEXT = "The quick brown fox jumps over the lazy dog, and then looks back."
-NAME = "Claribel Dervla"
+NAME = SPEAKERS[0]
 LENGTHS_S = (1, 3, 10, 30)
 VOCODER_GFLOP_PER_S = 58
 """Of sound."""
@@ -74,35 +76,8 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     print(f"torch {torch.__version__}, {asked.device}, {asked.threads} threads, {LAYERS} layers\n")
     with tempfile.TemporaryDirectory() as home:
-        make_model(Path(home, "engines/xtts/models/real"))
+        make_real_xtts(Path(home, "engines/xtts/models/real"))
         (measure_lengths if asked.lengths else compare)(Path(home), asked)
-
-
-def make_model(folder: Path) -> None:
-    """The genuine network, large weights drawn from a small pool; it never stops."""
-    from models import xtts as tiny
-    from TTS.tts.models.xtts import Xtts
-
-    tiny.KEPT, tiny.POOL = ("mel_head",), 2**16
-    folder.mkdir(parents=True)
-    config = tiny.make_config(tiny.write_vocabulary(folder / "vocab.json"))
-    of_size = {
-        "gpt_layers": LAYERS,
-        "gpt_n_model_channels": WIDTH,
-        "gpt_n_heads": HEADS,
-        "decoder_input_dim": WIDTH,
-    }
-    for name, value in of_size.items():
-        setattr(config.model_args, name, value)
-    config.save_json(str(folder / "config.json"))
-    torch.manual_seed(1)
-    weights = tiny.compact(Xtts(config), torch)
-    weights["gpt.mel_head.bias"][tiny.STOP] = -1e4
-    torch.save({"model": weights}, folder / "model.pth")
-    voice = torch.nn.functional.normalize(torch.randn(1, 512, 1), dim=1)
-    prompt = torch.randn(1, 32, WIDTH) * 0.5
-    speakers = {NAME: {"gpt_cond_latent": prompt, "speaker_embedding": voice}}
-    torch.save(speakers, folder / "speakers_xtts.pth")
 
 
 def compare(home: Path, asked: argparse.Namespace) -> None:

@@ -6,7 +6,10 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +63,10 @@ def engine(loaded):
 @pytest.fixture(scope="module")
 def model():
     """The model as coqui itself loads it."""
+    return coqui_model(tiny("xtts"))
+
+
+def coqui_model(folder):
     from alltalk.torch_compat import prepare
 
     prepare()
@@ -67,9 +74,9 @@ def model():
     from TTS.tts.models.xtts import Xtts
 
     config = XttsConfig()
-    config.load_json(str(tiny("xtts") / "config.json"))
+    config.load_json(str(folder / "config.json"))
     model = Xtts(config)
-    model.load_checkpoint(config, checkpoint_dir=tiny("xtts"), eval=True)
+    model.load_checkpoint(config, checkpoint_dir=folder, eval=True)
     return model
 
 
@@ -153,6 +160,34 @@ def test_without_drawing_it_is_coquis_inference(engine, model, text):
     assert np.abs(stacked[: len(latents)] - latents).max() < 1e-5
     assert whole(ours.chunks).shape == samples.shape
     assert np.abs(whole(ours.chunks) - samples).max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_at_real_size_it_is_coquis_inference(tmp_path):
+    import torch
+
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", REAL, str(tmp_path / "engines/xtts/models/mine")],
+        cwd=Path(__file__).parent.parent,
+    )
+    assert run.returncode == 0
+    model = coqui_model(tmp_path / "engines/xtts/models/mine")
+    model.gpt.max_gen_mel_tokens = 40
+    tokens, latents, samples = coqui_says(model, greedy(TEXTS[0]))
+    del model
+    engine = load(tmp_path)
+    engine._decoder.reserve(1)
+    engine._decoder.most_tokens = 40
+    (ours,) = take_all(engine, greedy(TEXTS[0]))
+    assert ours.clip.tokens == tokens
+    found = torch.stack(ours.clip.waveform.latents).numpy()[: len(latents)]
+    assert np.abs(found - latents).max() < 1e-5
+    assert np.abs(whole(ours.chunks) - samples).max() < 1e-4
+
+
+REAL = "import sys; from pathlib import Path; from models.xtts import make_real_xtts as make; "
+REAL += "make(Path(sys.argv[1]))"
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.83, 1.25, 2.0])

@@ -29,6 +29,8 @@ SPEAKERS = (
     *("Asya Anara", "Baldur Sanjin", "Alison Dietlinde", "Abrahan Mack", "Dionisio Schuyler"),
 )
 WIDTH, LAYERS, HEADS = 64, 2, 2
+REAL_SIZE = 1024, 30, 16
+"""The published model's width, layers and heads."""
 TOKENS_PER_ID = 0.4
 STOP = 1025
 POOL = 8192
@@ -70,6 +72,39 @@ def make_xtts(folder: Path, *, pickled_config: bool = False) -> None:
         checkpoint["config"] = config
     torch.save(checkpoint, folder / "model.pth")
     torch.save(speakers, folder / "speakers_xtts.pth")
+
+
+def make_real_xtts(folder: Path) -> None:
+    """Write a model of the published one's size into `folder`, which never stops by itself.
+
+    2 GB in memory and 50 MB on disk, as all large weights are views of a pool.
+    """
+    from alltalk.torch_compat import prepare
+
+    prepare()
+    import torch
+    from TTS.tts.models.xtts import Xtts
+
+    width, layers, heads = REAL_SIZE
+    folder.mkdir(parents=True, exist_ok=True)
+    config = make_config(write_vocabulary(folder / "vocab.json"))
+    sizes = {
+        "gpt_layers": layers,
+        "gpt_n_model_channels": width,
+        "gpt_n_heads": heads,
+        "decoder_input_dim": width,
+    }
+    for name, value in sizes.items():
+        setattr(config.model_args, name, value)
+    config.save_json(str(folder / "config.json"))
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(1234)
+        weights = compact(Xtts(config), torch, kept=("mel_head",), size=2**16)
+        weights["gpt.mel_head.bias"][STOP] = -1e4
+        prompt = torch.randn(1, 32, width) * 0.5
+    torch.save({"model": weights}, folder / "model.pth")
+    voice = {**speaker(0, torch), "gpt_cond_latent": prompt}
+    torch.save({SPEAKERS[0]: voice}, folder / "speakers_xtts.pth")
 
 
 def write_vocabulary(file: Path) -> dict[str, int]:
@@ -175,22 +210,24 @@ KEPT = ("embedding", "mel_head", ".h.0.", ".c_proj", "norm")
 """Weights in which `count_tokens` wrote; they stay as they are."""
 
 
-def compact(model: Any, torch: Any) -> dict[str, Any]:
+def compact(
+    model: Any, torch: Any, kept: tuple[str, ...] = KEPT, size: int = POOL
+) -> dict[str, Any]:
     """The model's weights, the large ones as views of a pool of numbers of the same spread."""
     draws, pools, weights = torch.Generator().manual_seed(20240), {}, {}
     drawn = {name for name, _ in model.named_parameters()}
     for n, (name, value) in enumerate(model.state_dict().items()):
-        kept = name not in drawn or any(part in name for part in KEPT if name.startswith("gpt."))
-        if kept or value.numel() <= 4096 or not value.std():
+        whole = name not in drawn or any(part in name for part in kept if name.startswith("gpt."))
+        if whole or value.numel() <= 4096 or not value.std():
             weights[name] = value.clone()
             continue
         level = round(2 * math.log2(float(value.std())))
         if level not in pools:
-            pools[level] = torch.randn(POOL, generator=draws) * 2 ** (level / 2)
-        room = (POOL - 64) // value.dim()
-        strides = [max(1, min(room // size, 97 - 12 * d)) for d, size in enumerate(value.shape)]
-        span = 1 + sum((size - 1) * step for size, step in zip(value.shape, strides, strict=True))
-        start = n * 131 % (POOL - span + 1)
+            pools[level] = torch.randn(size, generator=draws) * 2 ** (level / 2)
+        room = (size - 64) // value.dim()
+        strides = [max(1, min(room // n_d, 97 - 12 * d)) for d, n_d in enumerate(value.shape)]
+        span = 1 + sum((n_d - 1) * step for n_d, step in zip(value.shape, strides, strict=True))
+        start = n * 131 % (size - span + 1)
         weights[name] = torch.as_strided(pools[level], value.shape, strides, start)
     return {name: value for name, value in weights.items() if ".gpt_inference." not in name}
 
