@@ -174,7 +174,8 @@ class SpeechService:
             self._admission.admit(len(request.text)) as admitted,
             self.following(request, ticket) as live,
         ):
-            if (plan := self._planned(request)) is None:
+            plan = self._planned(request)
+            while plan is None or not self._is_offered(plan):  # or no longer, when it was made
                 plan = await live.unless_cancelled(self._plan(request))
             live.characters, live.engine = plan.characters, plan.segments[0].engine
             meter = self._metrics.speaking(live.engine, plan.format.name)
@@ -221,6 +222,13 @@ class SpeechService:
         if not self.pool.is_ready(request.engine, request.model):
             return None
         return self._plans_from(self.pool.offers).get(request)
+
+    def _is_offered(self, plan: Plan) -> bool:
+        """True while what `plan` is to be spoken with still speaks."""
+        first = plan.segments[0]
+        return any(
+            (offer.engine, offer.model) == (first.engine, first.model) for offer in self.pool.offers
+        )
 
     async def _plan(self, request: SpeechRequest) -> Plan:
         """A new plan of `request`, which is remembered."""

@@ -78,6 +78,15 @@ class Choice:
         chosen.enter(holder, segment.utterance.voice)
         return chosen
 
+    def hold(self, segment: Segment, holder: object) -> None:
+        """Keep one that can speak `segment` for `holder`, who must release it.
+
+        From when a request was planned until its first utterance enters, its backend may be
+        exchanged for another model.
+        """
+        if (running := self._best(segment, holder, ())) is not None:
+            running.hold(holder)
+
     def release(self, holder: object) -> None:
         """`holder` is done with all of them."""
         for running in self._all():

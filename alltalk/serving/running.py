@@ -73,6 +73,10 @@ class Running:
         if len(self._voices) > _VOICES_KEPT:
             del self._voices[next(iter(self._voices))]
 
+    def hold(self, holder: object) -> None:
+        """`holder` is about to begin here."""
+        self.holders.add(holder)
+
     def leave(self) -> None:
         """Count it as gone."""
         self.jobs -= 1

@@ -85,6 +85,8 @@ class Speaking:
         Leaving stops all that was submitted. Raises what failed first, or the request's error.
         """
         take_back = self._live.on_cancel(self._cancelled)
+        if isinstance(segments, Sequence) and segments:
+            self._choice.hold(segments[0], self)
         try:
             self._spawn(self._read(segments))
             while (take := await self._first()) is not None:

@@ -958,6 +958,20 @@ async def test_where_the_new_one_fits_not_even_alone_the_old_one_comes_back(runn
         assert [host.spec.model for host in world.alive] == ["a"]
 
 
+async def test_a_request_whose_first_utterance_comes_as_the_model_is_exchanged_is_spoken(
+    running, world
+):
+    async with running() as caller:
+        reader = asyncio.create_task(caller.hear(book(3)))
+        await asyncio.sleep(0)  # it has begun, and nothing of it is on its way to an engine yet
+        assert world.begun == []
+        old = caller.pool._choice.backends[0].running
+        caller.pool._choice.retire(old)
+
+        assert await reader == all_of(book(3))
+        assert old.quiet
+
+
 async def test_a_change_is_carried_to_its_end_when_its_caller_leaves(running, world):
     world.may_speak.clear()
     async with running() as caller:
