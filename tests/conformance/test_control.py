@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
@@ -10,6 +9,7 @@ from contextlib import AbstractContextManager
 import httpx
 import pytest
 from hearing import hear
+from held import HeldHome
 from live import Live, live_server
 
 SIX = ("alloy", "echo", "fable", "nova", "onyx", "shimmer")
@@ -77,25 +77,22 @@ def test_R29_stop_answers_when_there_is_nothing_to_stop(live: Live, http: httpx.
         assert answer.json()["message"] == "Cancelling current TTS generation"
 
 
-def test_R29_stop_stops_what_is_being_spoken(tmp_path_factory: pytest.TempPathFactory) -> None:
-    home = tmp_path_factory.mktemp("stopped")
-    (home / "engines" / "tone").mkdir(parents=True)
-    slow = json.dumps({"settings": {"step_s": 0.05}})
-    (home / "engines" / "tone" / "model_settings.json").write_text(slow)
-    with live_server(home) as live:
-        answers: list[httpx.Response] = []
-        body = {"text_input": "word " * 300}
-        speaking = threading.Thread(
-            target=lambda: answers.append(
-                httpx.post(f"{live.url}/api/tts-generate", data=body, timeout=60)
-            )
+def test_R29_stop_stops_what_is_being_spoken(
+    held: tuple[Live, HeldHome], until: Callable[[Callable[[], object]], None]
+) -> None:
+    live, _ = held
+    answers: list[httpx.Response] = []
+    body = {"text_input": "one hold two"}
+    speaking = threading.Thread(
+        target=lambda: answers.append(
+            httpx.post(f"{live.url}/api/tts-generate", data=body, timeout=60)
         )
-        speaking.start()
-        while not httpx.get(f"{live.url}/api/requests").json()["requests"]:
-            assert speaking.is_alive()
-        answer = httpx.put(f"{live.url}/api/stop-generation", content=b"")
-        assert answer.json()["message"] == "Cancelling current TTS generation"
-        speaking.join()
+    )
+    speaking.start()
+    until(lambda: httpx.get(f"{live.url}/api/requests").json()["requests"])
+    answer = httpx.put(f"{live.url}/api/stop-generation", content=b"")
+    assert answer.json()["message"] == "Cancelling current TTS generation"
+    speaking.join()
     assert answers[0].json()["status"] == "generate-failure"
 
 
@@ -149,13 +146,13 @@ def test_another_engine_and_model_are_still_chosen_after_a_restart(
 ) -> None:
     home = tmp_path_factory.mktemp("chosen")
     with live_server(home) as live:
-        assert httpx.post(f"{live.url}/api/reload?tts_method=tone-b").json() == {
+        assert httpx.post(f"{live.url}/api/reload?tts_method=tone-b", timeout=60).json() == {
             "status": "model-success"
         }
     with live_server(home) as live:
         current = httpx.get(f"{live.url}/api/currentsettings").json()
         assert current["current_model_loaded"] == "tone-b"
-        switched = httpx.post(f"{live.url}/api/enginereload?engine=espeak")
+        switched = httpx.post(f"{live.url}/api/enginereload?engine=espeak", timeout=60)
         assert switched.json() == {"status": "engine-success"}
     with live_server(home) as live:
         current = httpx.get(f"{live.url}/api/currentsettings").json()
@@ -164,4 +161,4 @@ def test_another_engine_and_model_are_still_chosen_after_a_restart(
 
 def pitches(live: Live, voice: str) -> list[int]:
     body = {"model": "tts-1", "input": "one", "voice": voice, "response_format": "wav"}
-    return hear(httpx.post(f"{live.url}/v1/audio/speech", json=body).content).pitches
+    return hear(httpx.post(f"{live.url}/v1/audio/speech", json=body, timeout=60).content).pitches

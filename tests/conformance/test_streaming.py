@@ -92,11 +92,11 @@ def test_R25_strict_refuses_an_engine_that_cannot(tmp_path_factory: pytest.TempP
     (folder / "model_settings.json").write_text("{}")
     with live_server(home, "whole") as live:
         query = {**QUERY, "voice": "only"}
-        streamed = httpx.get(live.url + PATH, params=query)
+        streamed = httpx.get(live.url + PATH, params=query, timeout=60)
         assert len(hear_pcm(streamed.content[44:]).beeps) == 1
         (home / "confignew.json").write_text('{"speech": {"strict_streaming": true}}')
         assert httpx.get(f"{live.url}/api/reload_config").status_code == 200
-        refused = httpx.get(live.url + PATH, params=query)
+        refused = httpx.get(live.url + PATH, params=query, timeout=60)
         assert refused.status_code == 400
         assert "Streaming not supported by current TTS engine" in refused.json()["error"]
         current = httpx.get(f"{live.url}/api/currentsettings").json()

@@ -29,7 +29,10 @@ def ten_hours() -> bytes:
 @pytest.fixture
 def mute(tmp_path: Path) -> Generator[httpx.Client]:
     """A client of a server whose engine cannot clone."""
-    with live_server(tmp_path, "espeak") as live, httpx.Client(base_url=live.url) as client:
+    with (
+        live_server(tmp_path, "espeak") as live,
+        httpx.Client(base_url=live.url, timeout=60) as client,
+    ):
         yield client
 
 

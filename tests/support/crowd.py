@@ -40,7 +40,7 @@ def crowd(live: Live, clients: int = 16) -> Generator[None]:
         over.set()
         for thread in threads:
             thread.join()
-    assert problems == []
+    assert problems == [], problems[:5]
 
 
 def _wrong(client: httpx.Client, voice: str, hz: int) -> str:

@@ -69,7 +69,7 @@ def live_server(
 
 def _port(process: subprocess.Popen[str], lines: list[str]) -> int:
     """The port that the server says it listens on."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         for line in list(lines):
             if "listens on http://" in line:
@@ -79,7 +79,7 @@ def _port(process: subprocess.Popen[str], lines: list[str]) -> int:
 
 
 def _wait_until_ready(server: Live) -> None:
-    deadline = time.monotonic() + 30
-    while httpx.get(f"{server.url}/api/ready").text != "Ready":
-        assert time.monotonic() < deadline, "not ready after 30 s"
+    deadline = time.monotonic() + 60
+    while httpx.get(f"{server.url}/api/ready", timeout=60).text != "Ready":
+        assert time.monotonic() < deadline, "not ready after a minute"
         time.sleep(0.02)
