@@ -133,10 +133,12 @@ class Converter:
             known = ", ".join((*METHODS, *OTHER_NAMES))
             raise BadValue("pitch_method", f"must be one of {known}.")
         if method in _PACKAGES and find_spec(_PACKAGES[method]) is None:
-            self._tell(f"{asked} needs the package {_PACKAGES[method]}, which is not installed")
+            self._tell(
+                f"{asked} needs the package {_PACKAGES[method]}, and rmvpe does its work without"
+            )
             return "rmvpe"
         if method != asked:
-            self._tell(f"{asked} is an old method")
+            self._tell(f"{asked} is an old method, and {method} does its work")
         return method
 
     def _tell(self, why: str) -> None:

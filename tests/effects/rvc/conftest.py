@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tiny_models import TESTS, tiny
+from rvc_homes import add_voice, converter_of, filled
+from tiny_models import TESTS
 
 from alltalk.effects.rvc import Converter
-from alltalk.engine import Place
-
-OpenHome = Callable[..., Converter]
 
 
 @pytest.fixture(scope="session")
@@ -42,21 +38,3 @@ def shared(tmp_path_factory) -> Converter:
     add_voice(folder, "Bob", "--version", "v1", "--rate", "32k")
     add_voice(folder, "Cleo", "--rate", "48k", "--no-pitch")
     return converter_of(folder)
-
-
-def filled(folder: Path) -> Path:
-    shutil.copytree(tiny("rvc") / ".base", folder / ".base")
-    add_voice(folder, "Ana")
-    return folder
-
-
-def add_voice(folder: Path, name: str, *arguments: str) -> Path:
-    """A voice, and its index beside it."""
-    made = tiny("rvc", *arguments)
-    (folder / name).mkdir()
-    shutil.copy(made / "voice.index", folder / name / f"{name.lower()}.index")
-    return Path(shutil.copy(made / "voice.pth", folder / name / f"{name.lower()}.pth"))
-
-
-def converter_of(folder: Path, memory_bytes: int = 1 << 30, *, half: bool = False) -> Converter:
-    return Converter(folder, Place(), memory_bytes=memory_bytes, half=half)
