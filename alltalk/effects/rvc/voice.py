@@ -10,6 +10,7 @@ import torch
 
 from alltalk.effects.rvc.embedder import Embedder
 from alltalk.effects.rvc.index import Index
+from alltalk.effects.rvc.packaged import Crepe, Fcpe
 from alltalk.effects.rvc.pitch import Autocorrelation, Tracker
 from alltalk.effects.rvc.rmvpe import load_rmvpe
 from alltalk.effects.rvc.synthesizer import Synthesizer
@@ -61,7 +62,7 @@ def check_embedder(voice: Voice, embedder: Embedder, name: str) -> None:
 
 
 def load_tracker(method: str, base: Path, device: str, dtype: torch.dtype) -> Tracker:
-    """The tracker `method`, one of ours. Raises RvcModelInvalid, OutOfMemory."""
+    """The tracker `method`. Raises RvcModelInvalid, RvcBaseMissing, OutOfMemory."""
     if method == "rmvpe" and (base / "rmvpe.pt").is_file():
         return load_rmvpe(base / "rmvpe.pt", device, dtype)
     if method == "rmvpe":
@@ -70,4 +71,8 @@ def load_tracker(method: str, base: Path, device: str, dtype: torch.dtype) -> Tr
             "install it with `alltalk models install rvc`.",
             base,
         )
+    if method == "fcpe":
+        return Fcpe(device)
+    if method.startswith("crepe"):
+        return Crepe("tiny" if method == "crepe-tiny" else "full", device)
     return Autocorrelation()
