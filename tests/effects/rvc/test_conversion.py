@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from alltalk.audio import Audio, join
-from alltalk.effects.rvc.stage import protected
+from alltalk.effects.rvc.decoder import Decoder
+from alltalk.effects.rvc.stage import FADE, protected
 from alltalk.errors import SynthesisFailed
 from alltalk.speech import Conversion
 
@@ -224,3 +226,25 @@ def test_the_search_range_of_pitch_is_kept(shared):
     narrow = replace(ANA, pitch_low_hz=200.0, pitch_high_hz=400.0)
     assert peak_hz(shared.convert(vowel(2.0, 150.0), narrow)) != pytest.approx(150, rel=0.01)
     assert peak_hz(shared.convert(vowel(2.0, 220.0), narrow)) == pytest.approx(220, rel=0.001)
+
+
+def test_no_padding_is_decoded(shared):
+    """The decoder, which is nearly all of the work, sees the frames of the sound and no others."""
+    frames: list[int] = []
+
+    def count(module, inputs):
+        if isinstance(module, Decoder):
+            frames.append(inputs[0].shape[2])
+
+    shared.convert(vowel(0.1), ANA)
+    counting = register_module_forward_pre_hook(count)
+    try:
+        shared.convert(vowel(2.0), ANA)
+        whole = sum(frames)
+        streamed(shared.open(ANA, RATE), vowel(2.0), [])
+        stream = sum(frames) - whole
+    finally:
+        counting.remove()
+    assert whole == 200
+    blocks = len(frames) - 1
+    assert stream == 200 + (blocks - 1) * FADE
