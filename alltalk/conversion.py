@@ -44,6 +44,8 @@ class Conversions:
         """`threads`: its share of the processor's cores; `config`: the settings in force now."""
         self._folder, self._threads, self._config = home.rvc_models, threads, config
         self._lane, self._disk = Lane("conversion"), Lane("rvc-voices")
+        # Of its own, so that loading a new voice holds up none of those that are heard.
+        self._loading = Lane("rvc-loading")
         self._shelf = Shelf(home.rvc_models, lambda: self.largest_bytes)
         self._converter: Converter | None = None
         self._made_for: _Runtime | None = None
@@ -124,7 +126,7 @@ class Conversions:
     async def release(self) -> None:
         """Give the memory of all models back, once the block under way is done."""
         if self._converter is not None:
-            await self._lane.run(self._converter.release)
+            await self._loading.run(self._converter.release)
 
     @property
     def memory_bytes(self) -> int:
@@ -133,11 +135,11 @@ class Conversions:
 
     def close(self) -> None:
         """Begin nothing more."""
-        self._lane.close()
-        self._disk.close()
+        for lane in (self._lane, self._loading, self._disk):
+            lane.close()
 
     async def _open(self, conversion: Conversion, sample_rate: int) -> Stage:
-        return await self._lane.run(self._opened, conversion, sample_rate)
+        return await self._loading.run(self._opened, conversion, sample_rate)
 
     def _opened(self, conversion: Conversion, sample_rate: int) -> Stage:
         runtime = _Runtime.of(self._config())

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from alltalk.api.schemas import conversion
-from alltalk.config import Config
+from alltalk.config import Config, RvcSettings
 from alltalk.engine import Sampling
 from alltalk.errors import BadValue, EmptyText, TextTooLong
 from alltalk.speech import AudioFormat, Narrator, SpeechRequest
@@ -45,10 +45,12 @@ class SpeechBody(BaseModel):
     narrator_enabled: Literal["true", "false", "silent"] = Field("false")
     narrator_voice_gen: str = Field("", description="Voice of text between asterisks.")
     text_not_inside: Literal["character", "narrator", "silent"] = Field("character")
-    rvccharacter_voice_gen: str = Field("Disabled", description="RVC voice.")
-    rvccharacter_pitch: float = Field(0.0, description="Semitones, -24 to 24.")
-    rvcnarrator_voice_gen: str = Field("Disabled", description="RVC voice of the narrator.")
-    rvcnarrator_pitch: float = Field(0.0, description="Semitones, -24 to 24.")
+    rvccharacter_voice_gen: str = Field(
+        "", description="RVC voice, or `Disabled`. Empty: that of the settings."
+    )
+    rvccharacter_pitch: float | None = Field(None, description="Semitones, -24 to 24.")
+    rvcnarrator_voice_gen: str = Field("", description="RVC voice of the narrator.")
+    rvcnarrator_pitch: float | None = Field(None, description="Semitones, -24 to 24.")
 
     @field_validator("cache", "narrator_enabled", mode="before")
     @classmethod
@@ -70,12 +72,12 @@ class SpeechBody(BaseModel):
         if not 0.25 <= self.speed <= 4.0:
             raise BadValue("speed", "must be between 0.25 and 4.0.")
         engine, _, model = self.model.partition("/")
-        known = engine in engines
+        known, rvc = engine in engines, config.rvc_settings
         return SpeechRequest(
             text=self.input,
             voice=self._voice or config.speech.default_voice,
             openai_voice=True,
-            narrator=self._narrator,
+            narrator=self._narrator(config.rvc_settings),
             text_filter=self.text_filtering,
             language=self.language or "auto",
             speed=self.speed,
@@ -85,7 +87,10 @@ class SpeechBody(BaseModel):
                 repetition_penalty=self.repetition_penalty,
             ),
             instructions=self.instructions or "",
-            conversion=conversion(self.rvccharacter_voice_gen, self.rvccharacter_pitch),
+            conversion=conversion(
+                self.rvccharacter_voice_gen or _default(rvc, rvc.rvc_char_model_file),
+                rvc.pitch if self.rvccharacter_pitch is None else self.rvccharacter_pitch,
+            ),
             format=AudioFormat.named(self._format or config.speech.default_format),
             sample_rate=self.sample_rate,
             engine=engine if known else "",
@@ -101,13 +106,20 @@ class SpeechBody(BaseModel):
         name = (self.response_format or "").lower()
         return "ogg" if name == "vorbis" else name
 
-    @property
-    def _narrator(self) -> Narrator | None:
+    def _narrator(self, rvc: RvcSettings) -> Narrator | None:
         if self.narrator_enabled == "false":
             return None
         return Narrator(
             voice=self.narrator_voice_gen,
             silent=self.narrator_enabled == "silent",
             outside=self.text_not_inside,
-            conversion=conversion(self.rvcnarrator_voice_gen, self.rvcnarrator_pitch),
+            conversion=conversion(
+                self.rvcnarrator_voice_gen or _default(rvc, rvc.rvc_narr_model_file),
+                rvc.pitch if self.rvcnarrator_pitch is None else self.rvcnarrator_pitch,
+            ),
         )
+
+
+def _default(rvc: RvcSettings, voice: str) -> str:
+    """`voice` of the settings, where they convert at all."""
+    return voice if rvc.rvc_enabled else ""
