@@ -81,6 +81,7 @@ def create_app(home: Home | None = None, *, engine: str | None = None) -> FastAP
     app.state.answers, app.state.control = product.answers, product.control
     app.state.autoplay = autoplay = Autoplay()
     app.state.studio, app.state.conversions = product.studio, product.conversions
+    app.state.long_texts = product.long_texts
     app.state.signer = TokenSigner(home_secret(product.home.root))
     app.state.sessions, app.state.server_id = Sessions(), uuid.uuid4().hex
     errors.install(app)

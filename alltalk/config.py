@@ -1,8 +1,8 @@
 """The settings: every key of `confignew.json` with its default, its range and what it means.
 
 The keys of AllTalk V2 keep their names, places and defaults; `server`, `speech`, `admission`,
-`cache`, `voices` and `presence` are ours. A key that nothing here knows is kept as it is. The text
-under a key is also what docs/configuration.md says about it.
+`cache`, `voices`, `documents` and `presence` are ours. A key that nothing here knows is kept as it
+is. The text under a key is also what docs/configuration.md says about it.
 """
 
 from __future__ import annotations
@@ -383,6 +383,15 @@ class ConversionSection(Section):
     """Highest pitch that is looked for, Hz; at least 1.5 times the lowest."""
 
 
+class Documents(Section):
+    """Long texts that are kept, line by line, with what was spoken of them."""
+
+    max_documents: Annotated[int, Field(ge=1)] = 200
+    """How many are kept; beyond it a new one is refused until one is deleted."""
+    max_characters: Annotated[int, Field(ge=1)] = 3_000_000
+    """Characters of one; a long novel has a million."""
+
+
 class Presence(Section):
     """Telling a Redis server that this server is there, for routers that choose among several."""
 
@@ -433,6 +442,7 @@ class Config(Section):
     cache: Cache = Cache()
     voices: Voices = Voices()
     conversion: ConversionSection = ConversionSection()
+    documents: Documents = Documents()
     presence: Presence = Presence()
 
     @property

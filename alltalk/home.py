@@ -63,6 +63,11 @@ class Home:
         """Voice conversion models."""
         return self.root / "rvc_models"
 
+    @property
+    def documents(self) -> Path:
+        """Long texts, and what was spoken of them."""
+        return self.root / "documents"
+
     def environment(self, engine: str) -> Path:
         """The Python environment of an engine that has its own."""
         return self.root / ".environments" / engine

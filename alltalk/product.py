@@ -16,10 +16,12 @@ from alltalk.config import Config
 from alltalk.config_store import ConfigStore
 from alltalk.control import Control
 from alltalk.conversion import Conversions
+from alltalk.documents import Limits as DocumentLimits
 from alltalk.errors import Refused
 from alltalk.flight import Flights
 from alltalk.home import Home
 from alltalk.hosting import Hosts
+from alltalk.long_texts import LongTexts
 from alltalk.metrics import Metrics
 from alltalk.models import best_engine, better_voice
 from alltalk.models.catalogue import catalogue_of
@@ -55,6 +57,7 @@ class Product:
     upkeep: Upkeep
     studio: Studio
     metrics: Metrics
+    long_texts: LongTexts
 
 
 def build(
@@ -119,9 +122,10 @@ def build(
     control = Control(config, registry, pool, library, apply)
     upkeep = Upkeep(lambda: config.current, outputs, cache, live, control.follow)
     studio = Studio(home, library, lambda: config.current.voices)
+    long_texts = LongTexts(home, service, lambda: _document_limits(config.current))
     return Product(
         *(home, config, registry, pool, lanes, service, conversions, answers, control),
-        *(upkeep, studio, metrics),
+        *(upkeep, studio, metrics, long_texts),
     )
 
 
@@ -132,6 +136,7 @@ async def running(product: Product, *, tended: bool = True) -> AsyncGenerator[No
     `tended`: it follows changed settings, deletes old files, and loads ahead what requests need.
     """
     await product.pool.start()
+    await product.long_texts.start()
     work = (_warm_up(product), product.upkeep.run()) if tended else ()
     tasks = [asyncio.create_task(each) for each in work]
     try:
@@ -140,6 +145,7 @@ async def running(product: Product, *, tended: bool = True) -> AsyncGenerator[No
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await product.long_texts.close()
         product.control.close()
         await product.answers.close()
         await product.pool.close(grace_s=0.0)
@@ -156,6 +162,11 @@ async def _warm_up(product: Product) -> None:
     await product.studio.measure()
     if advice := await product.service.lane().run(_advice, product.registry):
         logger.info("%s", advice)
+
+
+def _document_limits(config: Config) -> DocumentLimits:
+    limits = config.documents
+    return DocumentLimits(limits.max_documents, limits.max_characters)
 
 
 def _advice(registry: Registry) -> str:

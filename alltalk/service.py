@@ -30,6 +30,7 @@ from alltalk.speech import (
     Conversion,
     Offer,
     Plan,
+    Recorded,
     Saved,
     SpeechRequest,
     Ticket,
@@ -118,11 +119,16 @@ class SpeechService:
 
     async def render(self, request: SpeechRequest, ticket: Ticket, name: str) -> Saved:
         """The answer as the file `name` in the outputs folder, written whole or not at all."""
+        made = await self.recorded(request, ticket)
+        path = await self._lanes.pick().run(self.outputs.write, name, made.content)
+        return Saved(path, request.format, made.seconds, made.marks)
+
+    async def recorded(self, request: SpeechRequest, ticket: Ticket) -> Recorded:
+        """The answer in one piece, and when each part of its text is heard."""
         async with aclosing(self._spoken(request, ticket, whole=True)) as answer:
             made = [each async for each in answer]
         content, tail = b"".join(encoded for encoded, _ in made), made[-1][1]
-        path = await self._lanes.pick().run(self.outputs.write, name, content)
-        return Saved(path, request.format, tail.seconds, tail.marks)
+        return Recorded(content, tail.seconds, tail.marks)
 
     async def convert(
         self,

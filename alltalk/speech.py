@@ -266,6 +266,17 @@ class SpokenMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """A finished answer, in memory."""
+
+    content: bytes
+    """A whole file, with true lengths."""
+    seconds: float
+    marks: Sequence[SpokenMark]
+    """When each part of the text is heard."""
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A finished file."""
 

@@ -1,27 +1,57 @@
-"""Subtitles (SRT) for spoken pieces that are heard one after the other."""
+"""Subtitles (SRT and WebVTT) for what is spoken, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 
-def to_srt(pieces: Iterable[tuple[str, float]]) -> str:
-    """The SubRip file of (text, seconds) pieces laid end to end, the first at 0 s.
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A text and when it is heard, seconds."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+def laid_end_to_end(pieces: Iterable[tuple[str, float]]) -> Iterator[Cue]:
+    """Cues of (text, seconds) pieces that are heard one after the other, the first at 0 s."""
+    start_s = 0.0
+    for text, seconds in pieces:
+        yield Cue(start_s, start_s + seconds, text)
+        start_s += seconds
+
+
+def to_srt(cues: Iterable[Cue]) -> str:
+    """The SubRip file of `cues`.
 
     A text keeps its lines, but for empty ones: those would end its entry.
     """
-    entries, start_s = [], 0.0
-    for number, (text, seconds) in enumerate(pieces, 1):
-        lines = "\n".join(line for line in text.splitlines() if line.strip())
-        end_s = start_s + seconds
-        entries.append(f"{number}\n{_timecode(start_s)} --> {_timecode(end_s)}\n{lines}\n")
-        start_s = end_s
-    return "\n".join(entries)
+    return "\n".join(
+        f"{number}\n{_timecode(cue.start_s, ',')} --> {_timecode(cue.end_s, ',')}\n"
+        f"{_lines(cue.text)}\n"
+        for number, cue in enumerate(cues, 1)
+    )
 
 
-def _timecode(seconds: float) -> str:
+def to_vtt(cues: Iterable[Cue]) -> str:
+    """The WebVTT file of `cues` (W3C). Signs that would be markup are escaped."""
+    escaped = (
+        f"{_timecode(cue.start_s, '.')} --> {_timecode(cue.end_s, '.')}\n"
+        f"{_lines(cue.text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;'))}\n"
+        for cue in cues
+    )
+    return "\n".join(["WEBVTT\n", *escaped])
+
+
+def _lines(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if line.strip())
+
+
+def _timecode(seconds: float, point: str) -> str:
     """HH:MM:SS,mmm"""
     ms = round(seconds * 1000)
     minutes, ms = divmod(ms, 60_000)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{ms // 1000:02},{ms % 1000:03}"
+    return f"{hours:02}:{minutes:02}:{ms // 1000:02}{point}{ms % 1000:03}"

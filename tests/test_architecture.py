@@ -35,6 +35,7 @@ LAYERS = (
     (
         *("adopt", "service", "tail", "status", "hosting", "metrics", "backend_types", "answers"),
         *("upkeep", "bench", "control", "conversion", "autoplay", "studio", "tee"),
+        *("reading", "long_texts"),
     ),
     # What connects everything but the doors.
     ("product",),
@@ -61,6 +62,7 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "plan": ("config", "language", "sentences", "voices"),
     "encode": ("resample",),
     "clips": ("encode", "resample"),
+    "documents": ("encode", "sentences", "subtitles"),
     "voices": ("clips",),
     "assemble": ("resample",),
     "effects": ("resample",),
@@ -68,6 +70,8 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "control": ("status",),
     "answers": ("metrics", "service"),
     "bench": ("service",),
+    "reading": ("service",),
+    "long_texts": ("reading", "service"),
     "cli": ("server",),  # `alltalk serve` starts it
 }
 """Imports inside a layer, or upwards."""
@@ -81,6 +85,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "typer": ("cli",),
     "uvicorn": ("server",),
     "sentencex": ("sentences",),
+    "markdown_it": ("documents",),
     "py3langid": ("language",),
     "soxr": ("resample",),
 }

@@ -17,7 +17,7 @@ from alltalk.clips import decode
 from alltalk.draft import write_whole
 from alltalk.errors import NotFound, Unsupported
 from alltalk.outputs import Outputs
-from alltalk.subtitles import to_srt
+from alltalk.subtitles import laid_end_to_end, to_srt
 
 router = APIRouter(tags=["AllTalk V2: generator"])
 
@@ -76,7 +76,8 @@ async def trigger_analysis(
 
 
 def _srt(outputs: Outputs) -> str:
-    return to_srt((item.text, _seconds(item, outputs)) for item in _items(outputs))
+    pieces = ((item.text, _seconds(item, outputs)) for item in _items(outputs))
+    return to_srt(laid_end_to_end(pieces))
 
 
 def _seconds(item: Item, outputs: Outputs) -> float:
