@@ -1,0 +1,361 @@
+"""Long texts with the whole program behind them, spoken by the tone engine."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import json
+import re
+
+import av
+import pytest
+from hearing import hear
+
+from alltalk.documents import ExportFormat, Folder, LineState, Manner, Text, read_plain
+from alltalk.errors import BadInput, NotFound
+from alltalk.home import Home
+from alltalk.long_texts import LongTexts
+from alltalk.product import build, running
+from alltalk.speech import SpeechRequest, Ticket
+
+VOICES = {"tone-300": 300, "tone-500": 500, "low": 220}
+
+
+async def made(texts: LongTexts, *lines: str, **manner: object) -> Folder:
+    text = Text("", "", tuple(read_plain("\n".join(lines), 10_000)))
+    return await texts.create("Title", text, manner=Manner(voice="tone-300", **manner))
+
+
+async def spoken(texts: LongTexts, folder: Folder, ids: list[int] | None = None) -> None:
+    await texts.speak(folder.id, ids)
+    await texts._readings[folder.id].ended()
+
+
+def states(folder: Folder) -> str:
+    """n(ew), s(poken), c(hanged) for each line."""
+    return "".join(folder.state(line)[0] for line in folder.document.lines)
+
+
+def pitches(content: bytes) -> list[int]:
+    return hear(content).pitches
+
+
+@pytest.fixture
+def texts(product) -> LongTexts:
+    return product.long_texts
+
+
+async def test_every_line_is_spoken_in_its_own_voice(texts):
+    folder = await made(texts, "one", "two three", "four")
+    await texts.change(folder.id, lambda d: d.edited([2], manner=Manner(voice="tone-500")))
+    await spoken(texts, folder)
+    with await texts.sound(folder.id) as sound:
+        assert pitches(sound.read()) == [300, 500, 500, 300]
+    progress = await texts.progress(folder.id)
+    assert (progress.state, progress.lines_done, progress.problem) == ("idle", 3, "")
+    assert progress.characters_done == progress.characters == len("onetwo threefour")
+
+
+async def test_only_what_changed_is_spoken_again(texts, product):
+    folder = await made(texts, "one", "two", "three")
+    await spoken(texts, folder)
+    before = dict(folder.pieces)
+    await texts.change(folder.id, lambda d: d.edited([2], text="two and more"))
+    assert states(folder) == "scs"
+    opened = product.service.requests.opened
+    await spoken(texts, folder)
+    assert product.service.requests.opened == opened + 1
+    assert (folder.pieces[1], folder.pieces[3]) == (before[1], before[3])
+    assert folder.pieces[2].text == "two and more"
+
+
+async def test_a_line_can_be_spoken_again_as_it_is(texts):
+    folder = await made(texts, "one", "two")
+    await spoken(texts, folder)
+    before = dict(folder.pieces)
+    await spoken(texts, folder, [2])
+    assert folder.pieces[1] == before[1]
+    assert folder.pieces[2].sound != before[2].sound
+
+
+async def test_one_line_can_be_spoken_alone(texts):
+    folder = await made(texts, "one", "two", "three")
+    await spoken(texts, folder, [2])
+    assert states(folder) == "nsn"
+
+
+async def test_what_is_heard_from_a_line_on_can_be_read_from_any_place(texts):
+    folder = await made(texts, "one", "two", "three")
+    await spoken(texts, folder)
+    with await texts.sound(folder.id) as sound:
+        whole = sound.read()
+        assert len(whole) == sound.size
+        for at in (0, 10, 44, 45, 3_001, 20_000, len(whole) - 1, len(whole)):
+            for count in (1, 7, 30_000):
+                sound.seek(at)
+                assert sound.read(count) == whole[at : at + count]
+        assert io.BufferedReader(sound).read() == b""
+    timeline = await texts.timeline(folder.id)
+    with await texts.sound(folder.id, start=2) as sound:
+        assert sound.read()[44:] == whole[44 + 2 * timeline.stretches[1].start :]
+
+
+async def test_what_was_reordered_is_heard_in_its_new_order(texts):
+    folder = await made(texts, "one", "two two", "three three three")
+    await spoken(texts, folder)
+    await texts.change(folder.id, lambda d: d.moved(3, 0).edited([1], manner=Manner(pause_s=2.0)))
+    assert states(folder) == "sss"
+    timeline = await texts.timeline(folder.id)
+    assert [each.line.id for each in timeline.stretches] == [3, 1, 2]
+    with await texts.sound(folder.id) as sound:
+        beeps = hear(sound.read()).beeps
+    gaps = [b.start_s - a.start_s - a.seconds for a, b in itertools.pairwise(beeps)]
+    assert [gap > 0.3 for gap in gaps] == [False, False, True, True, False]
+    assert gaps[3] == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["wav", "mp3", "flac", "m4b"])
+async def test_an_export_holds_all_lines_in_one_file(texts, name):
+    folder = await made(texts, "one", "two two", "three")
+    await texts.change(folder.id, lambda d: d.edited([2], manner=Manner(voice="tone-500")))
+    await spoken(texts, folder)
+    shares: list[float] = []
+    format = ExportFormat.named(name)
+    path = await texts.export(folder.id, format, written=shares.append)
+    heard = hear(path.read_bytes())
+    assert heard.pitches == [300, 500, 500, 300]
+    timeline = await texts.timeline(folder.id)
+    assert heard.seconds == pytest.approx(timeline.seconds, abs=0.1)
+    assert shares[-1] == 1.0
+    assert path.suffix == f".{name}"
+    made_at = path.stat().st_mtime_ns
+    assert (await texts.export(folder.id, format)).stat().st_mtime_ns == made_at
+    await spoken(texts, folder, [1])
+    other = await texts.export(folder.id, format)
+    assert other != path
+    assert list(path.parent.iterdir()) == [other]
+
+
+@pytest.mark.parametrize("name", ["m4b", "mp3"])
+async def test_an_export_has_the_chapters_in_it(texts, name):
+    folder = await made(texts, "before", "first part", "a b c", "second part", "d e f")
+    await texts.change(folder.id, lambda d: d.edited([2, 4], begins_chapter=True))
+    await spoken(texts, folder)
+    path = await texts.export(folder.id, ExportFormat.named(name))
+    timeline = await texts.timeline(folder.id)
+    starts = [timeline.stretches[place].start / 24_000 for place in (0, 1, 3)]
+    with av.open(str(path)) as file:
+        chapters = file.chapters()
+        assert file.metadata["title"] == "Title"
+    assert [each["metadata"]["title"] for each in chapters] == [
+        "Title",
+        "first part",
+        "second part",
+    ]
+    assert [float(each["start"] * each["time_base"]) for each in chapters] == pytest.approx(
+        starts, abs=0.002
+    )
+
+
+async def test_a_document_without_chapters_is_one(texts):
+    folder = await made(texts, "one", "two")
+    await spoken(texts, folder)
+    (chapter,) = (await texts.timeline(folder.id)).chapters
+    assert (chapter.title, chapter.start) == ("Title", 0)
+
+
+async def test_subtitles_tell_when_each_part_is_heard(texts):
+    long = "This is a sentence of words. " * 20
+    folder = await made(texts, "one & two", long)
+    await spoken(texts, folder)
+    srt, vtt = [await texts.subtitles(folder.id, kind) for kind in ("srt", "vtt")]
+    cues = re.findall(r"(\S+) --> (\S+)\n(.+)", srt)
+    assert len(cues) > 2  # a long line is told in the parts in which it was spoken
+    assert " ".join(text for _, _, text in cues[1:]).split() == long.split()
+    assert vtt.startswith("WEBVTT\n\n00:00:00.000 --> ")
+    assert "one &amp; two" in vtt
+    assert srt.startswith("1\n00:00:00,000 --> ")
+    path = await texts.export(folder.id, ExportFormat.named("wav"))
+    beeps = hear(path.read_bytes()).beeps
+    words = iter(beeps)
+    for start, end, text in cues:
+        said = [next(words) for _ in text.split()]
+        assert seconds(start) <= said[0].start_s + 0.01
+        assert said[-1].start_s + said[-1].seconds <= seconds(end) + 0.01
+        assert seconds(end) - said[-1].start_s < 0.3
+
+
+def seconds(timecode: str) -> float:
+    hours, minutes, rest = timecode.replace(",", ".").split(":")
+    return 3600 * int(hours) + 60 * int(minutes) + float(rest)
+
+
+async def test_missing_lines_are_named_or_left_out(texts):
+    folder = await made(texts, "one", "two", "three")
+    await spoken(texts, folder, [1, 3])
+    with pytest.raises(BadInput, match="line 2"):
+        await texts.export(folder.id, ExportFormat.named("wav"))
+    path = await texts.export(folder.id, ExportFormat.named("wav"), leave_out=True)
+    assert len(pitches(path.read_bytes())) == 2
+    with pytest.raises(BadInput, match="Nothing of this has been spoken"):
+        await texts.sound((await made(texts, "new")).id)
+
+
+async def test_a_line_that_cannot_be_spoken_keeps_none_of_the_others(texts):
+    folder = await made(texts, "one", "two", "three")
+    await texts.change(folder.id, lambda d: d.edited([2], manner=Manner(voice="nobody")))
+    await spoken(texts, folder)
+    progress = await texts.progress(folder.id)
+    assert states(folder) == "sns"
+    assert list(progress.failures) == [2]
+    assert "nobody" in progress.failures[2]
+    await texts.change(folder.id, lambda d: d.edited([2], manner=Manner()))
+    await spoken(texts, folder)
+    assert states(folder) == "sss"
+    assert (await texts.progress(folder.id)).failures == {}
+
+
+async def test_pieces_of_all_engines_have_the_document_s_rate(texts):
+    text = Text("", "", tuple(read_plain("one", 100)))
+    folder = await texts.create("x", text, manner=Manner(voice="low"), sample_rate=44_100)
+    await spoken(texts, folder)
+    with await texts.sound(folder.id) as sound:
+        heard = hear(sound.read())
+    assert (heard.sample_rate, heard.pitches) == (44_100, [220])
+    with pytest.raises(BadInput, match="sample_rate"):
+        await texts.create("x", text, sample_rate=1)
+
+
+class TestSlowly:
+    """With an engine that takes its time, and obeys words that make it fail."""
+
+    @pytest.fixture
+    async def product(self, tmp_path):
+        folder = tmp_path / "engines" / "tone"
+        folder.mkdir(parents=True)
+        settings = {"settings": {"step_s": 0.02, "faults": True, "hang_s": 600}}
+        (folder / "model_settings.json").write_text(json.dumps(settings))
+        product = build(Home(tmp_path), engine="tone", environ={})
+        async with running(product, tended=False):
+            await product.pool.ready()
+            yield product
+
+    async def test_stopping_keeps_what_is_finished_and_going_on_does_the_rest(self, texts, until):
+        folder = await made(texts, *["a b c d e f g h"] * 30)
+        progress = await texts.speak(folder.id)
+        assert progress.state == "speaking"
+
+        async def begun() -> bool:
+            return (await texts.progress(folder.id)).lines_done >= 2
+
+        await until(begun)
+        told = await texts.progress(folder.id)
+        assert told.time_left_s is not None
+        assert told.time_left_s > 0
+        assert told.speaking
+        await texts.stop(folder.id)
+        stopped = await texts.progress(folder.id)
+        assert (stopped.state, stopped.time_left_s, stopped.problem) == ("idle", None, "")
+        assert stopped.failures == {}
+        assert 2 <= stopped.lines_done < 30
+        kept = dict(folder.pieces)
+        await spoken(texts, folder)
+        assert states(folder) == "s" * 30
+        assert all(folder.pieces[id] == piece for id, piece in kept.items())
+
+    async def test_a_restart_in_the_middle_loses_no_finished_line(self, product, texts, until):
+        folder = await made(texts, *["a b c d"] * 30)
+        await texts.speak(folder.id)
+
+        async def begun() -> bool:
+            return (await texts.progress(folder.id)).lines_done >= 2
+
+        await until(begun)
+        await texts.close()
+        done = states(folder).count("s")
+        other = build(product.home, engine="tone", environ={})
+        async with running(other, tended=False):
+            again = await other.long_texts.open(folder.id)
+            assert again is not folder
+            assert states(again).count("s") == done >= 2
+            await spoken(other.long_texts, again)
+            assert states(again) == "s" * 30
+
+    async def test_a_live_request_is_spoken_before_the_rest_of_a_document(self, product, texts):
+        folder = await made(texts, *["a b c d e f g h"] * 20)
+        await texts.speak(folder.id)
+        await product.service.whole(SpeechRequest("hello", voice="low"), Ticket("live"))
+        assert (await texts.progress(folder.id)).lines_done < 10
+        await texts.stop(folder.id)
+
+    async def test_edits_and_moves_while_it_is_spoken_are_honoured(self, texts, until):
+        folder = await made(texts, *["a b c d"] * 12)
+        await texts.speak(folder.id)
+
+        async def begun() -> bool:
+            return (await texts.progress(folder.id)).lines_done >= 1
+
+        await until(begun)
+        await texts.change(
+            folder.id,
+            lambda d: d.edited([1], text="changed").without([5]).moved(12, 2),
+        )
+        await texts._readings[folder.id].ended()
+        assert states(folder) == "s" * 11
+        assert folder.pieces[1].text == "changed"
+        assert [line.id for line in folder.document.lines][:3] == [1, 2, 12]
+
+    async def test_an_engine_that_fails_again_and_again_stops_the_reading(self, texts):
+        folder = await made(texts, "one", *["boom"] * 8, "two")
+        await spoken(texts, folder)
+        progress = await texts.progress(folder.id)
+        assert progress.problem
+        assert 3 <= len(progress.failures) <= 4
+        assert folder.state(folder.document.lines[-1]) is LineState.NEW
+
+    async def test_deleting_a_document_ends_its_reading(self, product, texts, until):
+        folder = await made(texts, *["a b c d"] * 30)
+        await texts.speak(folder.id)
+
+        async def begun() -> bool:
+            return len(product.service.requests) > 0
+
+        await until(begun)
+        await texts.delete(folder.id)
+        assert len(product.service.requests) == 0
+        with pytest.raises(NotFound):
+            await texts.open(folder.id)
+        assert not folder.path.exists()
+
+    async def test_a_request_that_somebody_cancels_stops_the_reading(self, product, texts, until):
+        folder = await made(texts, *["a b c d"] * 30)
+        await texts.speak(folder.id, client="192.0.2.7")
+
+        async def begun() -> bool:
+            return len(product.service.requests) > 0
+
+        await until(begun)
+        assert product.service.requests.cancel_client("192.0.2.7")
+        await texts._readings[folder.id].ended()
+        assert "cancelled" in (await texts.progress(folder.id)).problem
+
+
+async def test_an_export_that_nobody_waits_for_ends(texts, tmp_path):
+    folder = await made(texts, *["word " * 100] * 10)
+    await spoken(texts, folder)
+    begun, on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold(share: float) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        asyncio.run_coroutine_threadsafe(on.wait(), loop).result(30)
+
+    task = asyncio.create_task(texts.export(folder.id, ExportFormat.named("mp3"), written=hold))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    on.set()
+    await texts._exports.run(lambda: None)  # until the lane has come to the end of it
+    assert list((folder.path / "exports").iterdir()) == []
