@@ -14,6 +14,8 @@ from alltalk import __version__
 from alltalk.api import (
     backends,
     conversion,
+    document_files,
+    documents,
     engines,
     errors,
     files,
@@ -34,6 +36,7 @@ from alltalk.api.json import JSONResponse
 from alltalk.api.security import around
 from alltalk.api.sessions import Sessions
 from alltalk.autoplay import Autoplay
+from alltalk.documents import LARGEST_FILE
 from alltalk.home import Home
 from alltalk.presence import announced
 from alltalk.product import build, running
@@ -44,6 +47,7 @@ logger = logging.getLogger(__name__)
 ROUTERS = (
     *(openai, generate, streaming, health, voices, engines, control_routes, requests, files),
     *(settings_routes, pages, generator, voice_registry, conversion, backends, login),
+    *(documents, document_files),
 )
 """Routes are tried in this order: what is asked for most comes first."""
 LARGEST_BODY = 16 * 1024 * 1024
@@ -111,6 +115,8 @@ def _largest_body(path: str, clip_bytes: int, rvc_bytes: int) -> int:
     """Bytes of a request to `path`."""
     if path == "/v1/rvc-voices":
         return 2 * rvc_bytes + LARGEST_BODY
+    if path == "/v1/documents":
+        return LARGEST_FILE + LARGEST_BODY
     if path == "/v1/voices":
         return MOST_CLIPS * clip_bytes + LARGEST_BODY
     has_clip = path.startswith(("/v1/audio/speech", "/v1/audio/convert"))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, ParamSpec, TypeVar
 
 from alltalk.documents import (
     EXPORTS,
+    Block,
     Document,
     DocumentStore,
     ExportFormat,
@@ -34,6 +34,8 @@ from alltalk.service import SpeechService
 from alltalk.serving.lane import Lane
 from alltalk.subtitles import to_srt, to_vtt
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Subtitles = Literal["srt", "vtt"]
 REMEMBERED = 64
 """Readings that ended whose failures are still told."""
@@ -59,6 +61,11 @@ class LongTexts:
         """What an uploaded file says. Raises BadInput, TooLarge, TextTooLong."""
         return await self._files.run(read_file, name, file, self._store.limits.max_characters)
 
+    async def pasted(self, text: str, reader: Callable[[str, int], Iterator[Block]]) -> Text:
+        """What `reader` (`read_plain`, `read_markdown`) finds in `text`. Raises TextTooLong."""
+        most = self._store.limits.max_characters
+        return await self._files.run(lambda: Text("", "", tuple(reader(text, most))))
+
     async def create(
         self,
         title: str,
@@ -67,12 +74,16 @@ class LongTexts:
         manner: Manner | None = None,
         sample_rate: int = 24_000,
     ) -> Folder:
-        """A new document of `text`. Raises BadInput, StorageError."""
+        """A new document of `text`; without a `title`, under its own or its first words.
+
+        Raises BadInput, StorageError.
+        """
 
         def make() -> Folder:
             language = (manner and manner.language) or text.language
             lines = to_lines(text.blocks, split, "" if language == "auto" else language)
-            return self._store.create(title, lines, manner, sample_rate)
+            named = title.strip() or text.title or _first_words(lines[0].text)
+            return self._store.create(named, lines, manner, sample_rate)
 
         return await self._files.run(make)
 
@@ -140,6 +151,11 @@ class LongTexts:
 
     # Hearing and taking away
 
+    async def piece(self, id: str, line: int) -> BinaryIO:
+        """The sound of one line. Raises NotFound."""
+        folder = await self.open(id)
+        return await self._files.run(folder.open_piece, line)
+
     async def timeline(
         self, id: str, start: int | None = None, *, leave_out: bool = False
     ) -> Timeline:
@@ -185,6 +201,10 @@ class LongTexts:
 
             return await self._exports.run(_exported, folder, format, leave_out, told)
 
+    async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `call` returns, made where it blocks nobody."""
+        return await self._files.run(call, *args, **kwargs)
+
     async def start(self) -> None:
         """Tidy up after a crash."""
         await self._files.run(self._store.sweep)
@@ -202,6 +222,11 @@ class LongTexts:
         ended = [id for id, reading in self._readings.items() if not reading.is_running]
         for id in ended[: max(0, len(self._readings) - REMEMBERED)]:
             del self._readings[id]
+
+
+def _first_words(text: str) -> str:
+    """A title for lines that come without one."""
+    return text if len(text) <= 60 else text[:60].rsplit(" ", 1)[0] + "…"
 
 
 @asynccontextmanager
@@ -224,7 +249,7 @@ def _exported(
 ) -> Path:
     timeline = timeline_of(folder, leave_out=leave_out)
     exports = folder.path / EXPORTS
-    path = exports / f"{_digest(timeline)}{format.suffix}"
+    path = exports / f"{timeline.digest}{format.suffix}"
     if not path.is_file():
         with JoinedSound(folder, timeline) as sound:
             write_export(sound, timeline, format, path, written)
@@ -233,11 +258,3 @@ def _exported(
                 other.unlink(missing_ok=True)
     written(1.0)
     return path
-
-
-def _digest(timeline: Timeline) -> str:
-    """Another one where another file would be made: no two sounds share a name."""
-    said = [timeline.title, timeline.sample_rate]
-    for each in timeline.stretches:
-        said += [each.piece.sound, each.pause, each.line.begins_chapter and each.line.text]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]

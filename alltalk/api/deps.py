@@ -15,6 +15,7 @@ from alltalk.control import Control
 from alltalk.conversion import Conversions
 from alltalk.errors import Forbidden
 from alltalk.keys import Role
+from alltalk.long_texts import LongTexts
 from alltalk.service import SpeechService
 from alltalk.speech import Ticket
 from alltalk.studio import Studio
@@ -67,6 +68,15 @@ async def conversions_of(http: HTTPConnection) -> Conversions:
 
 
 ConversionsDep = Annotated[Conversions, Depends(conversions_of)]
+
+
+async def long_texts_of(http: HTTPConnection) -> LongTexts:
+    """Documents, and their being spoken."""
+    long_texts: LongTexts = http.app.state.long_texts
+    return long_texts
+
+
+LongTextsDep = Annotated[LongTexts, Depends(long_texts_of)]
 
 
 async def ticket_of(http: HTTPConnection, service: ServiceDep) -> Ticket:

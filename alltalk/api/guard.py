@@ -24,7 +24,10 @@ from alltalk.errors import Forbidden
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _PREFIXES = ("/API/", "/admin/", "/update-settings", "/api/requests")
 """Guarded whatever the method."""
-_CHANGED = ("/v1/voices", "/v1/rvc-voices", "/ui", "/login", "/logout", "/api/tokens")
+_CHANGED = (
+    *("/v1/voices", "/v1/rvc-voices", "/v1/documents"),
+    *("/ui", "/login", "/logout", "/api/tokens"),
+)
 """Guarded, with all below, where the method is not one that only reads."""
 _PROBES = ("/health", "/api/ready", "/metrics")
 _HOST = re.compile(r"\[(?P<six>[^\]]*)\](?::\d*)?|(?P<name>[^:]*)(?::\d*)?")

@@ -30,18 +30,24 @@ class ServedFile(Response):
         media_type: str,
         headers: dict[str, str],
         done: Callable[[], None],
+        size: int | None = None,
+        tag: str = "",
     ) -> None:
-        """Closes `file` and calls `done` at the end, however that comes."""
+        """Closes `file` and calls `done` at the end, however that comes.
+
+        What is no file of the disk comes with its `size` in bytes, and with a `tag` that changes
+        with its content.
+        """
         self._file, self._lane, self._done = file, lane, done
-        state = os.fstat(file.fileno())
-        self._size = state.st_size
-        self._tag = f'"{state.st_mtime_ns:x}-{state.st_size:x}"'
+        known = {"Accept-Ranges": "bytes"}
+        if size is None:
+            state = os.fstat(file.fileno())
+            size, tag = state.st_size, f"{state.st_mtime_ns:x}-{state.st_size:x}"
+            known["Last-Modified"] = formatdate(state.st_mtime, usegmt=True)
+        self._size, self._tag = size, f'"{tag}"'
         self.status_code, self.media_type, self.background = 200, media_type, None
         self.body = b""
-        modified = formatdate(state.st_mtime, usegmt=True)
-        self.init_headers(
-            {"Accept-Ranges": "bytes", "ETag": self._tag, "Last-Modified": modified, **headers}
-        )
+        self.init_headers({**known, "ETag": self._tag, **headers})
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alltalk.documents.document import SAMPLE_RATES, Document, Line, Manner, NewLine
 from alltalk.documents.export import EXPORT_FORMATS, ExportFormat, write_export
 from alltalk.documents.folder import EXPORTS, Folder
+from alltalk.documents.html_blocks import Block
 from alltalk.documents.imports import (
     LARGEST_FILE,
     SUFFIXES,
@@ -26,6 +27,7 @@ __all__ = [
     "LARGEST_FILE",
     "SAMPLE_RATES",
     "SUFFIXES",
+    "Block",
     "Document",
     "DocumentStore",
     "ExportFormat",

@@ -25,6 +25,8 @@ class JoinedSound(io.RawIOBase):
         self._starts = [WAV_HEADER_BYTES + each.start * SAMPLE_BYTES for each in timeline.stretches]
         self.size = WAV_HEADER_BYTES + timeline.frames * SAMPLE_BYTES
         """Bytes."""
+        self.digest = timeline.digest
+        """Changes with its bytes."""
         self._at = 0
         self._file: BinaryIO | None = None
         self._number = -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,14 @@ class Timeline:
     def frames(self) -> int:
         """Samples of it all; the last line's pause is not heard."""
         return self.stretches[-1].end if self.stretches else 0
+
+    @property
+    def digest(self) -> str:
+        """Changes with whatever would make another file of it: no two sounds share a name."""
+        said: list[object] = [self.title, self.sample_rate]
+        for each in self.stretches:
+            said += [each.piece.sound, each.pause, each.line.begins_chapter and each.line.text]
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
     @property
     def seconds(self) -> float:
