@@ -61,10 +61,10 @@ class _Page:
         # Kept by the visitor's own browser, so that no two visitors see each other's documents. The
         # secret is told to every browser, so it is none; by default it would be another after each
         # restart, and what is kept lost.
-        self.memory = gr.BrowserState(
-            {"open": "", "known": {}},
-            storage_key="alltalk-long-texts",
-            secret="long-texts",
+        self.memory = _outside_tabs(
+            lambda: gr.BrowserState(
+                {"open": "", "known": {}}, storage_key="alltalk-long-texts", secret="long-texts"
+            )
         )
         self.id, self.page = gr.State(""), gr.State(0)
         self.timer = gr.Timer(TICK_S, active=False)
@@ -90,7 +90,7 @@ class _Page:
             placeholder="Paste the text here, or choose a file below.",
         )
         self.new_file = gr.File(
-            label=f"Or a file: {', '.join(SUFFIXES)}", file_types=list(SUFFIXES), height=120
+            label=f"Or a file: {', '.join(SUFFIXES)}", file_types=list(SUFFIXES), height=150
         )
         with gr.Row():
             self.new_split = gr.Radio(
@@ -102,12 +102,7 @@ class _Page:
                 [("Plain text", "txt"), ("Markdown", "md")], value="txt", label="The pasted text is"
             )
         with gr.Row():
-            self.new_voice = gr.Dropdown(
-                [(AS_SETTINGS, "")], value="", label="Voice", allow_custom_value=True
-            )
-            self.new_language = gr.Dropdown(
-                [(AS_SETTINGS, "")], value="", label="Language", allow_custom_value=True
-            )
+            self.new_voice, self.new_language = _voice_fields(AS_SETTINGS)
             self.new_rate = gr.Dropdown(
                 [(f"{rate} Hz", rate) for rate in SAMPLE_RATES], value=24_000, label="Sample rate"
             )
@@ -117,10 +112,10 @@ class _Page:
         self.title = gr.Markdown()
         self.progress = gr.HTML(elem_id="long-text-progress")
         with gr.Row():
-            self.speak = gr.Button("Speak all", variant="primary")
-            self.stop = gr.Button("Stop", variant="stop")
-            self.play = gr.Button("Play all")
-            self.leave = gr.Button("Other documents")
+            self.speak = gr.Button("Speak all", variant="primary", min_width=130)
+            self.stop = gr.Button("Stop", variant="stop", min_width=130)
+            self.play = gr.Button("Play all", min_width=130)
+            self.leave = gr.Button("Other documents", min_width=130)
         self.player = gr.HTML(elem_id="long-text-player")
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
@@ -539,18 +534,30 @@ class _Page:
         ]
 
 
+def _outside_tabs(make: Callable[[], Any]) -> Any:
+    """What `make` returns, put beside the tabs.
+
+    In a tab that nobody has opened yet it would not know what the browser keeps.
+    """
+    context = gr.context.Context
+    inside, context.block = context.block, context.root_block
+    try:
+        return make()
+    finally:
+        context.block = inside
+
+
 def _manner_fields(first: str) -> tuple[Any, Any, Any, Any, Any]:
     """Voice, language, speed, pitch and pause, each of which may be left open."""
     with gr.Row():
-        voice = gr.Dropdown([(first, "")], value="", label="Voice", allow_custom_value=True)
-        language = gr.Dropdown([(first, "")], value="", label="Language", allow_custom_value=True)
+        voice, language = _voice_fields(first)
     with gr.Row():
         speed = gr.Number(
             None, label="Speed", minimum=0.25, maximum=4, step=0.05, min_width=90, placeholder="1"
         )
         pitch = gr.Number(
             None,
-            label="Pitch, semitones",
+            label="Semitones",
             minimum=-24,
             maximum=24,
             step=1,
@@ -559,7 +566,7 @@ def _manner_fields(first: str) -> tuple[Any, Any, Any, Any, Any]:
         )
         pause_s = gr.Number(
             None,
-            label="Pause after, s",
+            label="Pause, s",
             minimum=0,
             maximum=60,
             step=0.1,
@@ -567,6 +574,15 @@ def _manner_fields(first: str) -> tuple[Any, Any, Any, Any, Any]:
             placeholder="0.4",
         )
     return voice, language, speed, pitch, pause_s
+
+
+def _voice_fields(first: str) -> tuple[Any, Any]:
+    """Voice and language; `first` is what it is called to leave them open."""
+    voice, language = (
+        gr.Dropdown([(first, "")], value="", label=label, allow_custom_value=True, min_width=220)
+        for label in ("Voice", "Language")
+    )
+    return voice, language
 
 
 def _telling(call: Callable[..., Any], status: Any) -> Callable[..., Any]:

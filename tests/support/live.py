@@ -35,13 +35,14 @@ def live_server(
     environ: Mapping[str, str] | None = None,
     *,
     may_fail: bool = False,
+    port: int = 0,
 ) -> Generator[Live]:
-    """`alltalk serve` for `home` on a free port, until the block ends.
+    """`alltalk serve` for `home` on `port` (0: a free one), until the block ends.
 
     It must not have logged a traceback by then, unless its engine `may_fail`.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "alltalk", "serve", "--home", str(home), "--port", "0"],
+        [sys.executable, "-m", "alltalk", "serve", "--home", str(home), "--port", str(port)],
         env={**os.environ, "ALLTALK_SPEECH__ENGINE": engine, **(environ or {})},
         stderr=subprocess.PIPE,
         text=True,
