@@ -41,6 +41,8 @@ from alltalk.home import Home
 from alltalk.presence import announced
 from alltalk.product import build, running
 from alltalk.tokens import TokenSigner, home_secret
+from alltalk.ui.pages import PATH as PAGES_PATH
+from alltalk.ui.pages import Pages
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +93,7 @@ def create_app(home: Home | None = None, *, engine: str | None = None) -> FastAP
     errors.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
+    app.mount(PAGES_PATH, Pages(product))
     return app
 
 
@@ -115,7 +118,7 @@ def _largest_body(path: str, clip_bytes: int, rvc_bytes: int) -> int:
     """Bytes of a request to `path`."""
     if path == "/v1/rvc-voices":
         return 2 * rvc_bytes + LARGEST_BODY
-    if path == "/v1/documents":
+    if path == "/v1/documents" or path.startswith(f"{PAGES_PATH}/"):
         return LARGEST_FILE + LARGEST_BODY
     if path == "/v1/voices":
         return MOST_CLIPS * clip_bytes + LARGEST_BODY

@@ -115,7 +115,7 @@ class _Page:
             self.speak = gr.Button("Speak all", variant="primary", min_width=130)
             self.stop = gr.Button("Stop", variant="stop", min_width=130)
             self.play = gr.Button("Play all", min_width=130)
-            self.leave = gr.Button("Other documents", min_width=130)
+            self.leave = gr.Button("All documents", min_width=130)
         self.player = gr.HTML(elem_id="long-text-player")
         with gr.Row():
             with gr.Column(scale=3, min_width=320):

@@ -64,7 +64,7 @@ class Shown:
 
     def _state(self, line: Line) -> str:
         if line.id in self.progress.speaking:
-            return "⏳ speaking"
+            return "▶ speaking"
         if line.id in self.progress.failures:
             return "⚠ failed"
         piece = self.pieces.get(line.id)

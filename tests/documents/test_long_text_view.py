@@ -42,7 +42,7 @@ def test_the_list_tells_how_far_each_line_is(store):
     labels = [label for label, _ in Shown(folder, document, pieces, how_far, 0).choices()]
     assert labels[0] == "1 · ✓ 0.5 s — a"
     assert labels[1] == "2 · ● changed · low — other"
-    assert labels[2].startswith("3 · ⏳ speaking — c c")
+    assert labels[2].startswith("3 · ▶ speaking — c c")
     assert labels[2].endswith(" …")
     assert len(labels[2]) < 200
     assert labels[3] == "4 · ⚠ failed · chapter — d"

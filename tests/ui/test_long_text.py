@@ -1,0 +1,248 @@
+"""The Long text page as a visitor uses it: a real browser, a live server, the tone engine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from books import epub
+from hearing import hear
+from live import Live, live_server
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+PATIENCE_MS = 30_000
+TEXT = "one two.\n\nthree four.\n\nfive six seven."
+
+
+@pytest.fixture(scope="module")
+def browser(needs: Callable[[str], str]) -> Iterator[Browser]:
+    """Chromium without a window, which may play sound unasked."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=needs("chromium"),
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With an engine that takes its time, so that there is a middle to stop in."""
+    home = tmp_path_factory.mktemp("home")
+    folder = home / "engines" / "tone"
+    folder.mkdir(parents=True)
+    settings = {"settings": {"step_s": 0.03, "def_character_voice": "tone-300"}}
+    (folder / "model_settings.json").write_text(json.dumps(settings))
+    return home
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[Live]:
+    with live_server(home) as live:
+        yield live
+
+
+@pytest.fixture
+def page(browser: Browser, server: Live) -> Iterator[Page]:
+    """The page, open in a browser of a visitor of its own."""
+    visitor = browser.new_context(viewport={"width": 1200, "height": 1000})
+    yield opened(visitor.new_page(), server)
+    visitor.close()
+
+
+def opened(page: Page, server: Live) -> Page:
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page.goto(f"{server.url}/ui/")
+    page.get_by_role("tab", name="Long text").click()
+    return page
+
+
+def make(page: Page, text: str = TEXT, title: str = "") -> None:
+    """A document of `text`, whose lines are shown."""
+    page.get_by_label("Title").fill(title)
+    page.get_by_label("Text", exact=True).fill(text)
+    page.get_by_role("button", name="Make lines of it").click()
+    expect(lines(page).first).to_be_visible()
+
+
+def lines(page: Page) -> Locator:
+    return page.locator("#long-text-lines label")
+
+
+def line(page: Page, text: str) -> Locator:
+    return page.locator("#long-text-lines").get_by_role("radio", name=text)
+
+
+def speak_all(page: Page) -> None:
+    page.get_by_role("button", name="Speak all").click()
+    expect(page.locator("#long-text-progress")).to_contain_text("lines are spoken")
+
+
+def choose(page: Page, text: str) -> None:
+    line(page, text).check()
+    expect(page.get_by_label("Text of the chosen line")).to_have_value(text)
+
+
+def told(page: Page, id: str) -> list[str]:
+    """The states of the lines, as the API tells them."""
+    document = page.request.get(f"{origin(page)}/v1/documents/{id}").json()
+    return [each["state"] for each in document["lines"]]
+
+
+def origin(page: Page) -> str:
+    return page.url.split("/ui")[0]
+
+
+def shot(page: Page, name: str) -> None:
+    """A picture for whoever looks the pages over, where ALLTALK_SCREENSHOTS names a folder."""
+    if folder := os.environ.get("ALLTALK_SCREENSHOTS"):
+        page.screenshot(path=Path(folder, f"long-text-{name}.png"), full_page=True)
+
+
+def exported(page: Page, format: str) -> bytes:
+    """The document as a file of that format, saved by the visitor."""
+    if not page.get_by_role("button", name="Make the file").is_visible():
+        page.get_by_role("button", name="Take it away").click()
+    field = page.get_by_label("Format")
+    field.click()
+    page.get_by_role("option", name=format, exact=True).click()
+    page.get_by_role("button", name="Make the file").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name=f"as {format}").click()
+    assert download.value.suggested_filename.endswith(f".{format}")
+    return Path(download.value.path()).read_bytes()
+
+
+def test_a_pasted_text_is_spoken_and_played_from_any_line(page):
+    shot(page, "start")
+    make(page)
+    expect(lines(page)).to_have_count(3)
+    speak_all(page)
+    shot(page, "spoken")
+    choose(page, "three four.")
+    page.get_by_role("button", name="Play from here").click()
+    audio = page.locator("#long-text-player audio")
+    page.wait_for_function(
+        "() => { const a = document.querySelector('#long-text-player audio');"
+        " return a && a.ended && a.duration > 0; }"
+    )
+    sound = page.request.get(audio.evaluate("a => a.src")).body()
+    assert hear(sound).pitches == [300] * 5
+    assert audio.evaluate("a => a.duration") == pytest.approx(hear(sound).seconds, abs=0.05)
+
+
+def test_one_line_is_redone_in_another_voice_and_all_is_taken_away(page):
+    make(page, title="My book")
+    speak_all(page)
+    choose(page, "three four.")
+    page.get_by_label("Text of the chosen line").fill("three")
+    page.get_by_label("Voice").first.click()
+    page.get_by_role("option", name="low", exact=True).click()
+    page.get_by_role("button", name="Save and speak").click()
+    expect(lines(page).nth(1)).to_contain_text("✓")
+    expect(lines(page).nth(1)).to_contain_text("low — three")
+    page.get_by_role("button", name="Move up").click()
+    expect(lines(page).nth(0)).to_contain_text("three")
+    shot(page, "redone")
+    for format in ("wav", "m4b"):
+        assert hear(exported(page, format)).pitches == [220] + [300] * 5
+    assert exported(page, "srt").decode().startswith("1\n00:00:00,000 --> ")
+
+
+def test_what_is_not_spoken_is_named_before_it_is_taken_away(page):
+    make(page)
+    page.get_by_role("button", name="Take it away").click()
+    page.get_by_role("button", name="Make the file").click()
+    expect(page.get_by_role("alert")).to_contain_text("line 1, 2, 3")
+
+
+def test_an_empty_text_and_a_wrong_file_say_what_to_do(page, tmp_path):
+    page.get_by_role("button", name="Make lines of it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Paste some, or choose a file.")
+    book = tmp_path / "broken.epub"
+    book.write_bytes(b"no book")
+    page.locator("#long-text-start input[type=file]").set_input_files(book)
+    expect(page.locator("#long-text-start")).to_contain_text("broken")
+    page.get_by_role("button", name="Make lines of it").click()
+    expect(page.get_by_role("alert")).to_contain_text("no readable EPUB")
+
+
+def test_a_book_is_uploaded_with_its_title_and_chapters(page, tmp_path):
+    book = tmp_path / "night.epub"
+    book.write_bytes(epub({"a.xhtml": "<h1>Chapter One</h1><p>Words.</p>"}, title="The Night"))
+    page.locator("#long-text-start input[type=file]").set_input_files(book)
+    expect(page.locator("#long-text-start")).to_contain_text("night")
+    page.get_by_role("button", name="Make lines of it").click()
+    expect(page.get_by_role("heading", name="The Night")).to_be_visible()
+    expect(lines(page).first).to_contain_text("chapter — Chapter One")
+
+
+def test_a_reload_in_the_middle_shows_it_going_on(page):
+    make(page, "\n\n".join(f"line {n} has some words to say." for n in range(30)))
+    page.get_by_role("button", name="Speak all").click()
+    expect(lines(page).first).to_contain_text("✓")
+    page.reload()
+    page.get_by_role("tab", name="Long text").click()
+    expect(page.locator("#long-text-progress")).to_contain_text("of 30 lines spoken")
+    shot(page, "speaking")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Speak all")).to_be_enabled()
+    expect(page.locator("#long-text-progress")).not_to_contain_text("speaking")
+    page.get_by_role("button", name="Next page").click()
+    expect(lines(page)).to_have_count(5)
+
+
+def test_two_visitors_do_not_see_each_other_s_documents(page, browser, server):
+    make(page, title="Mine alone")
+    visitor = browser.new_context()
+    other = opened(visitor.new_page(), server)
+    expect(other.get_by_role("button", name="Make lines of it")).to_be_visible()
+    expect(other.get_by_text("Mine alone")).to_have_count(0)
+    visitor.close()
+    page.get_by_role("button", name="All documents").click()
+    expect(page.get_by_label("Your documents")).to_have_value("Mine alone")
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_role("heading", name="Mine alone")).to_be_visible()
+
+
+def test_a_deleted_document_is_gone(page):
+    make(page)
+    page.get_by_role("button", name="All lines: title").click()
+    page.get_by_role("button", name="Delete this document").click()
+    page.get_by_role("button", name="Really delete it").click()
+    expect(page.get_by_role("button", name="Make lines of it")).to_be_visible()
+    expect(page.get_by_label("Your documents")).to_have_count(0)
+
+
+def test_on_a_phone_nothing_is_cut_off(browser, server):
+    visitor = browser.new_context(viewport={"width": 390, "height": 844})
+    page = opened(visitor.new_page(), server)
+    make(page)
+    choose(page, "three four.")
+    shot(page, "phone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    visitor.close()
+
+
+def test_a_restart_in_the_middle_loses_no_finished_line(browser, home):
+    visitor = browser.new_context()
+    page = visitor.new_page()
+    with live_server(home) as first:
+        opened(page, first)
+        make(page, "\n\n".join(f"line {n} has some words to say." for n in range(40)))
+        page.get_by_role("button", name="Speak all").click()
+        expect(lines(page).nth(2)).to_contain_text("✓")
+        first.process.kill()
+        first.process.wait()
+    with live_server(home, port=first.port) as second:
+        opened(page, second)
+        expect(page.locator("#long-text-progress")).to_contain_text("of 40 lines spoken")
+        expect(lines(page).nth(2)).to_contain_text("✓")
+        page.get_by_role("button", name="Speak all").click()
+        expect(page.locator("#long-text-progress")).to_contain_text("All 40 lines are spoken")
+    visitor.close()
