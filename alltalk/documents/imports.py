@@ -72,7 +72,7 @@ def read_plain(text: str, most_characters: int) -> Iterator[Block]:
 
 def read_markdown(text: str, most_characters: int) -> Iterator[Block]:
     """CommonMark as it is read out: without its marks. Raises TextTooLong."""
-    from markdown_it import MarkdownIt  # rich brings it along
+    from markdown_it import MarkdownIt
 
     _check_length(text, most_characters)
     page = MarkdownIt("commonmark").enable("table").render(_FRONT_MATTER.sub("", text, count=1))
