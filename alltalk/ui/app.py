@@ -6,14 +6,18 @@ import gradio as gr
 from starlette.types import ASGIApp
 
 from alltalk.product import Product
-from alltalk.ui import long_text
+from alltalk.ui import long_text, speak
+from alltalk.ui.sounds import Sounds
 
 
-def build(product: Product) -> gr.Blocks:
+def build(product: Product, sounds: Sounds) -> gr.Blocks:
     """The pages, which talk to `product` as any other door does."""
     pages = gr.Blocks(title="AllTalk", analytics_enabled=False)
-    with pages, gr.Tabs(), gr.Tab("Long text"):
-        long_text.tab(product)
+    with pages, gr.Tabs():
+        with gr.Tab("Speak"):
+            speak.tab(product, sounds)
+        with gr.Tab("Long text"):
+            long_text.tab(product)
     return pages
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import io
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from alltalk.documents import (
     read_plain,
     to_lines,
 )
-from alltalk.errors import AllTalkError, BadInput, NotFound
+from alltalk.errors import BadInput, NotFound
 from alltalk.product import Product
 from alltalk.ui.long_text_view import (
     STYLE,
@@ -34,6 +33,7 @@ from alltalk.ui.long_text_view import (
     progress_html,
     status_html,
 )
+from alltalk.ui.parts import Update, client, outside_tabs, telling
 
 TICK_S = 1.0
 """Seconds between two looks at a document that is being spoken."""
@@ -41,9 +41,6 @@ FORMATS = (*EXPORT_FORMATS, "srt", "vtt")
 AS_DOCUMENT = "As the document"
 AS_SETTINGS = "As the settings say"
 _UNCHANGED: Any = object()
-
-Update = dict[Any, Any]
-"""New values by component."""
 
 
 def tab(product: Product) -> None:
@@ -61,7 +58,7 @@ class _Page:
         # Kept by the visitor's own browser, so that no two visitors see each other's documents. The
         # secret is told to every browser, so it is none; by default it would be another after each
         # restart, and what is kept lost.
-        self.memory = _outside_tabs(
+        self.memory = outside_tabs(
             lambda: gr.BrowserState(
                 {"open": "", "known": {}}, storage_key="alltalk-long-texts", secret="long-texts"
             )
@@ -184,7 +181,7 @@ class _Page:
             trigger: Callable[..., Any], call: Callable[..., Any], inputs: Any, outputs: Any
         ) -> None:
             trigger(
-                _telling(call, self.status),
+                telling(call, self.status),
                 inputs,
                 [*outputs, self.status],
                 concurrency_limit=None,
@@ -287,8 +284,8 @@ class _Page:
         return turn
 
     async def _speak(self, id: str, page: int, line: int | None, request: gr.Request) -> Update:
-        client, named = _client(request)
-        await self._texts.speak(id, client=client, named=named)
+        caller, named = client(request)
+        await self._texts.speak(id, client=caller, named=named)
         return await self._view(id, page)
 
     async def _stop(self, id: str, page: int, line: int | None) -> Update:
@@ -320,8 +317,8 @@ class _Page:
         request: gr.Request,
     ) -> Update:
         await self._edit(id, line, text, voice, language, speed, pitch, pause_s, chapter)
-        client, named = _client(request)
-        await self._texts.speak(id, [_needed(line)], client=client, named=named)
+        caller, named = client(request)
+        await self._texts.speak(id, [_needed(line)], client=caller, named=named)
         return {**await self._view(id, page), **await self._editor(id, line)}
 
     async def _edit(self, id: str, line: int | None, text: str, *fields: Any) -> None:
@@ -534,19 +531,6 @@ class _Page:
         ]
 
 
-def _outside_tabs(make: Callable[[], Any]) -> Any:
-    """What `make` returns, put beside the tabs.
-
-    In a tab that nobody has opened yet it would not know what the browser keeps.
-    """
-    context = gr.context.Context
-    inside, context.block = context.block, context.root_block
-    try:
-        return make()
-    finally:
-        context.block = inside
-
-
 def _manner_fields(first: str) -> tuple[Any, Any, Any, Any, Any]:
     """Voice, language, speed, pitch and pause, each of which may be left open."""
     with gr.Row():
@@ -585,42 +569,10 @@ def _voice_fields(first: str) -> tuple[Any, Any]:
     return voice, language
 
 
-def _telling(call: Callable[..., Any], status: Any) -> Callable[..., Any]:
-    """`call`, whose errors of ours become the message above the page."""
-    if asyncio.iscoroutinefunction(call):
-
-        @functools.wraps(call)
-        async def once(*args: Any, **more: Any) -> Update:
-            try:
-                return {status: "", **await call(*args, **more)}
-            except AllTalkError as error:
-                return {status: status_html(str(error), wrong=True)}
-
-        return once
-
-    @functools.wraps(call)
-    async def several(*args: Any, **more: Any) -> AsyncGenerator[Update]:
-        try:
-            async for update in call(*args, **more):
-                yield {status: "", **update}
-        except AllTalkError as error:
-            yield {status: status_html(str(error), wrong=True)}
-
-    return several
-
-
 def _needed(line: int | None) -> int:
     if line is None:
         raise BadInput("Choose a line first.")
     return int(line)
-
-
-def _client(request: gr.Request) -> tuple[str, bool]:
-    """Who asks: the API key's name, else the address; and which of the two."""
-    scope = request.request.scope if request.request else {}
-    if (key := scope.get("alltalk.key")) is not None:
-        return key.name, True
-    return (scope["client"][0] if scope.get("client") else ""), False
 
 
 def _remembered(memory: dict[str, Any], id: str, title: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alltalk.product import Product
+from alltalk.ui import sounds
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ class Pages:
 
     def __init__(self, product: Product) -> None:
         self._product = product
+        self._sounds = sounds.Sounds(product.service)
         self._loading = asyncio.Lock()
         self._app: ASGIApp | None = None
 
@@ -29,6 +31,8 @@ class Pages:
         """Answer from the pages, which the first visitor waits for."""
         if not self._product.config.current.gradio_interface:
             app: ASGIApp = PlainTextResponse("The pages are off (`gradio_interface`).\n", 404)
+        elif scope["type"] == "http" and scope["path"].startswith(f"{PATH}/{sounds.PATH}/"):
+            app = self._sounds
         else:
             app = await self._loaded()
         await app(scope, receive, send)
@@ -47,7 +51,7 @@ class Pages:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
         # Two seconds of work, which no speaker may notice.
         app = await self._product.studio.run(importlib.import_module, "alltalk.ui.app")
-        pages = await self._product.studio.run(app.build, self._product)
+        pages = await self._product.studio.run(app.build, self._product, self._sounds)
         started: ASGIApp = await app.started(pages, PATH)
         return started
 

@@ -1,0 +1,100 @@
+"""What the pages have in common: messages, who asks, what the browser keeps, tables."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import gradio as gr
+
+from alltalk.errors import AllTalkError, Forbidden
+from alltalk.keys import Role
+from alltalk.ui.long_text_view import shown_text, status_html
+
+Update = dict[Any, Any]
+"""New values by component."""
+
+
+def outside_tabs(make: Callable[[], Any]) -> Any:
+    """What `make` returns, put beside the tabs.
+
+    In a tab that nobody has opened yet it would not know what the browser keeps.
+    """
+    context = gr.context.Context
+    inside, context.block = context.block, context.root_block
+    try:
+        return make()
+    finally:
+        context.block = inside
+
+
+def telling(call: Callable[..., Any], status: Any) -> Callable[..., Any]:
+    """`call`, whose errors of ours become the message above the page."""
+    if asyncio.iscoroutinefunction(call):
+
+        @functools.wraps(call)
+        async def once(*args: Any, **more: Any) -> Update:
+            try:
+                return {status: "", **await call(*args, **more)}
+            except AllTalkError as error:
+                return {status: status_html(str(error), wrong=True)}
+
+        return once
+
+    @functools.wraps(call)
+    async def several(*args: Any, **more: Any) -> AsyncGenerator[Update]:
+        try:
+            async for update in call(*args, **more):
+                yield {status: "", **update}
+        except AllTalkError as error:
+            yield {status: status_html(str(error), wrong=True)}
+
+    return several
+
+
+def client(request: gr.Request) -> tuple[str, bool]:
+    """Who asks: the API key's name, else the address; and which of the two."""
+    scope = request.request.scope if request.request else {}
+    if (key := scope.get("alltalk.key")) is not None:
+        return key.name, True
+    return (scope["client"][0] if scope.get("client") else ""), False
+
+
+def require(request: gr.Request, role: Role) -> None:
+    """Raise Forbidden unless whoever asks may do what `role` may."""
+    scope = request.request.scope if request.request else {}
+    if scope.get("alltalk.role", Role.USER) < role:
+        raise Forbidden(
+            f"This needs an API key of role {role.name.lower()}, "
+            "or a browser on the server's own machine while no key is set."
+        )
+
+
+def connect(
+    trigger: Callable[..., Any], call: Callable[..., Any], inputs: Any, outputs: Any, status: Any
+) -> None:
+    """Have `trigger` call `call`; failures of ours are told in `status`."""
+    trigger(
+        telling(call, status),
+        inputs,
+        [*outputs, status],
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def table_html(heads: list[str], rows: list[list[str]], empty: str) -> str:
+    """A table that a phone can scroll; `empty` says what to do where there is nothing."""
+    if not rows:
+        return f"<p>{shown_text(empty)}</p>"
+    head = "".join(f'<th scope="col">{shown_text(each)}</th>' for each in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{shown_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f'<div style="overflow-x:auto"><table style="width:100%"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
