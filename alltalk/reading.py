@@ -79,6 +79,9 @@ class Reading:
         self._clock = clock
         self._asked: list[int] = []
         self._speaks_all = False
+        self._looked_at: Document | None = None
+        self._first = 0
+        """Nothing is to be spoken before that line of the document that was looked at."""
         self._failed: dict[int, str] = {}
         """Fingerprints of lines that failed: they are not tried again until they are changed."""
         self._in_a_row = 0
@@ -108,7 +111,7 @@ class Reading:
         for id in list(again):
             self._failed.pop(id, None)
             self.failures.pop(id, None)
-        self.problem, self._in_a_row = "", 0
+        self.problem, self._in_a_row, self._first = "", 0, 0
         self._stopping.clear()
         if not self.is_running:
             self._began_s, self._spoken = self._clock(), 0
@@ -179,7 +182,7 @@ class Reading:
         if self._stopping.is_set() or self.folder.is_gone:
             return None
         document = self.folder.document
-        known = document.by_id
+        known = document.by_id if self._asked else {}
         while self._asked:
             id = self._asked[0]
             if id in self._active:  # once more, when it has ended
@@ -187,9 +190,18 @@ class Reading:
             self._asked.pop(0)
             if id in known:
                 return known[id]
-        if not self._speaks_all:
-            return None
-        return next((line for line in document.lines if self._is_wanted(line)), None)
+        return self._next_of_all(document) if self._speaks_all else None
+
+    def _next_of_all(self, document: Document) -> Line | None:
+        """The first line that is to be spoken. A book has thousands: none is looked at twice."""
+        if document is not self._looked_at:
+            self._looked_at, self._first = document, 0
+        for place in range(self._first, len(document.lines)):
+            if self._is_wanted(document.lines[place]):
+                self._first = place
+                return document.lines[place]
+        self._first = len(document.lines)
+        return None
 
     def _is_wanted(self, line: Line) -> bool:
         if line.id in self._active or self.folder.state(line) is LineState.SPOKEN:
@@ -217,6 +229,8 @@ class Reading:
             self._note(line, fingerprint, error)
         finally:
             del self._active[line.id]
+            if document is not self.folder.document:
+                self._first = 0  # it may have been changed while it was spoken
             self._let_go.discard(ticket.id)
 
     async def _keep(self, line: Line, fingerprint: str, spoken: Recorded) -> None:

@@ -42,7 +42,10 @@ class Folder:
         self.path = path
         self._document = document
         self._pieces = dict(pieces)
+        self._writing = threading.RLock()
+        """Held by who changes what is on the disk."""
         self._lock = threading.RLock()
+        """Held only while memory is changed: who looks never waits for a disk."""
         self._is_gone = False
         self._readers = 0
         self._unwanted: set[Path] = set()
@@ -104,16 +107,20 @@ class Folder:
         Changes that meet come one after the other; each sees the one before. Raises NotFound once
         the document is deleted, StorageError.
         """
-        with self._lock:
+        with self._writing:
             self._check_there()
             before = self._document
             after = edit(before)
             if after is before:
                 return before
             write_whole(self.path / DOCUMENT, after.to_json())
-            self._document = after
-            for id in set(self._pieces) - {line.id for line in after.lines}:
-                self._forget(id)
+            gone = set(self._pieces) - {line.id for line in after.lines}
+            with self._lock:
+                self._document = after
+                forgotten = [self._pieces.pop(id) for id in gone]
+            for piece in forgotten:
+                _unlink(self.path / PIECES / f"{piece.line}.json")
+                self._discard(piece)
             return after
 
     def keep(
@@ -128,19 +135,20 @@ class Folder:
         rate = int.from_bytes(content[24:28], "little")
         frames = (len(content) - WAV_HEADER_BYTES) // SAMPLE_BYTES
         piece = Piece(line.id, fingerprint, line.text, name, rate, frames, tuple(heard))
-        with self._lock:
+        with self._writing:
             self._check_there()
             self._document.line(line.id)
             write_whole(self.path / PIECES / name, content)
             write_whole(self.path / PIECES / f"{line.id}.json", piece.to_json())
-            if (old := self._pieces.get(line.id)) is not None:
-                self._discard(self.path / PIECES / old.sound)
-            self._pieces[line.id] = piece
+            with self._lock:
+                old, self._pieces[line.id] = self._pieces.get(line.id), piece
+            if old is not None:
+                self._discard(old)
         return piece
 
     def delete(self) -> None:
         """Remove all of it. Whoever reads it has what is open. Raises StorageError."""
-        with self._lock:
+        with self._writing:
             self._check_there()
             gone = self.path.with_name(f".{self.id}.deleted")
             try:
@@ -198,21 +206,19 @@ class Folder:
         finally:
             with self._lock:
                 self._readers -= 1
-                if not self._readers:
-                    for path in self._unwanted:
-                        _unlink(path)
-                    self._unwanted.clear()
+                unwanted = [] if self._readers else list(self._unwanted)
+                self._unwanted.difference_update(unwanted)
+            for path in unwanted:
+                _unlink(path)
 
-    def _forget(self, id: int) -> None:
-        piece = self._pieces.pop(id)
-        _unlink(self.path / PIECES / f"{id}.json")
-        self._discard(self.path / PIECES / piece.sound)
-
-    def _discard(self, path: Path) -> None:
-        if self._readers:
-            self._unwanted.add(path)
-        else:
-            _unlink(path)
+    def _discard(self, piece: Piece) -> None:
+        """Remove its sound, at once or when nobody reads any more."""
+        path = self.path / PIECES / piece.sound
+        with self._lock:
+            if self._readers:
+                self._unwanted.add(path)
+                return
+        _unlink(path)
 
     def _check_there(self) -> None:
         if self._is_gone:

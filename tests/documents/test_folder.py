@@ -105,6 +105,33 @@ def test_a_removed_line_takes_its_sound_with_it(store):
         folder.keep(Document("x").inserted([NewLine("a")], 0).lines[0], "", wav())
 
 
+def test_looking_at_a_document_never_waits_for_the_disk(store, monkeypatch):
+    folder = new(store)
+    keep(folder, 1)
+    writing, on = threading.Event(), threading.Event()
+
+    def slowly(*_: object) -> None:
+        writing.set()
+        assert on.wait(60)
+
+    monkeypatch.setattr("alltalk.documents.folder.write_whole", slowly)
+    writer = threading.Thread(target=keep, args=(folder, 2))
+    writer.start()
+    assert writing.wait(60)
+    looked: list[object] = []
+
+    def look() -> None:
+        looked.extend([*states(folder), folder.now(), folder.fingerprint(folder.document.lines[2])])
+
+    reader = threading.Thread(target=look, daemon=True)
+    reader.start()
+    reader.join(60)
+    assert looked[:3] == [LineState.SPOKEN, LineState.NEW, LineState.NEW]
+    on.set()
+    writer.join()
+    assert states(folder)[1] is LineState.SPOKEN
+
+
 def test_edits_that_meet_are_all_made(store):
     folder = new(store, *(str(n) for n in range(8)))
     start = threading.Barrier(8)
