@@ -6,7 +6,7 @@ import gradio as gr
 from starlette.types import ASGIApp
 
 from alltalk.product import Product
-from alltalk.ui import long_text, speak
+from alltalk.ui import long_text, speak, status
 from alltalk.ui.sounds import Sounds
 
 
@@ -18,6 +18,8 @@ def build(product: Product, sounds: Sounds) -> gr.Blocks:
             speak.tab(product, sounds)
         with gr.Tab("Long text"):
             long_text.tab(product)
+        with gr.Tab("Status"):
+            status.tab(product)
     return pages
 
 

@@ -62,10 +62,16 @@ def client(request: gr.Request) -> tuple[str, bool]:
     return (scope["client"][0] if scope.get("client") else ""), False
 
 
+def role_of(request: gr.Request) -> Role:
+    """What whoever asks may do."""
+    scope = request.request.scope if request.request else {}
+    role: Role = scope.get("alltalk.role", Role.USER)
+    return role
+
+
 def require(request: gr.Request, role: Role) -> None:
     """Raise Forbidden unless whoever asks may do what `role` may."""
-    scope = request.request.scope if request.request else {}
-    if scope.get("alltalk.role", Role.USER) < role:
+    if role_of(request) < role:
         raise Forbidden(
             f"This needs an API key of role {role.name.lower()}, "
             "or a browser on the server's own machine while no key is set."
