@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,15 +27,19 @@ KEPT = 60
 class Look:
     """How the server was at one moment."""
 
+    at_s: float
+    """On the clock that never goes back."""
     in_flight: int
     waiting: int
     completed: int
     memory_mb: float
 
 
-def tab(product: Product) -> None:
-    """Put the page into the Blocks that are being built."""
-    _Page(product).wire()
+def tab(product: Product) -> gr.Timer:
+    """Put the page into the Blocks that are being built; what looks anew while it is shown."""
+    page = _Page(product)
+    page.wire()
+    return page.timer
 
 
 class _Page:
@@ -43,7 +48,7 @@ class _Page:
     def __init__(self, product: Product) -> None:
         self._service, self._metrics = product.service, product.metrics
         self.seen = gr.State([])
-        self.timer = gr.Timer(TICK_S)
+        self.timer = gr.Timer(TICK_S, active=False)
         self.message = gr.HTML(elem_id="status-message")
         self.summary = gr.HTML(elem_id="status-summary")
         self.plots = gr.HTML(elem_id="status-plots")
@@ -73,7 +78,7 @@ class _Page:
     async def _look(self, seen: list[Look], asked: gr.Request) -> Update:
         vitals = self._metrics.vitals()
         memory_mb = (await self._service.lane().run(_memory_bytes)) / 2**20
-        look = Look(vitals.in_flight, vitals.waiting, vitals.completed, memory_mb)
+        look = Look(time.monotonic(), vitals.in_flight, vitals.waiting, vitals.completed, memory_mb)
         seen = list(deque([*seen, look], KEPT))
         views = self._visible(asked)
         labels = [(_label(number, view), view.id) for number, view in enumerate(views, 1)]
@@ -124,7 +129,13 @@ def requests_html(views: Iterable[RequestView]) -> str:
     """What is spoken and waits."""
     rows = [
         [
-            *(str(number), view.state, f"{view.progress:.0%}", view.voice, view.engine),
+            *(
+                str(number),
+                view.state,
+                f"{view.progress:.0%}",
+                view.voice or "default",
+                view.engine,
+            ),
             *(str(view.characters), f"{view.age_s:.0f} s", view.door),
         ]
         for number, view in enumerate(views, 1)
@@ -136,7 +147,7 @@ def requests_html(views: Iterable[RequestView]) -> str:
 def plots_html(seen: list[Look]) -> str:
     """Small plots of the last minutes, for as long as somebody has been watching."""
     rates = [
-        (after.completed - before.completed) / TICK_S * 60
+        60 * (after.completed - before.completed) / max(after.at_s - before.at_s, 0.1)
         for before, after in itertools.pairwise(seen)
     ]
     return (
