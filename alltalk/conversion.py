@@ -174,10 +174,14 @@ class _Runtime:
         return cls(wanted.device, wanted.half, wanted.memory_mb)
 
 
+def missing_packages() -> list[str]:
+    """What conversion needs and is not installed."""
+    return [each for each in REQUIRED if find_spec(each) is None]
+
+
 def _required() -> None:
     """Raises Unsupported where what conversion needs is not installed."""
-    missing = [each for each in REQUIRED if find_spec(each) is None]
-    if missing:
+    if missing := missing_packages():
         raise Unsupported(
             f"Voice conversion is not installed ({', '.join(missing)} missing). Install it: "
             "pip install 'alltalk[rvc]'."

@@ -153,6 +153,15 @@ class SpeechService:
             made = await live.unless_cancelled(self._conversions.convert(audio, wanted))
             return await self.lane().run(encode.packed, made, format)
 
+    async def free(self, backend_id: int | None = None) -> int:
+        """Free the memory of backends that nobody speaks on; how many.
+
+        Without an id also that of voice conversion.
+        """
+        if backend_id is None:
+            await self._conversions.release()
+        return await self.pool.free(backend_id)
+
     @contextmanager
     def following(self, request: SpeechRequest, ticket: Ticket) -> Generator[LiveRequest]:
         """`request` among the live ones, while it hears what is spoken elsewhere."""

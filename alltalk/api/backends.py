@@ -97,7 +97,7 @@ async def free_backend_memory(service: SpeechService, body: FreeBody) -> Answer:
     """Free the memory of backends that nobody speaks on."""
     asked = [view for view in service.pool.backends if body.id in (None, view.id)]
     eligible = any(view.status is State.RUNNING for view in asked)
-    return {"result": eligible, "count": await service.pool.free(body.id)}
+    return {"result": eligible, "count": await service.free(body.id)}
 
 
 async def make_current(service: SpeechService, body: BackendBody) -> Answer:

@@ -19,6 +19,8 @@ from rich.console import Console
 from alltalk import __version__
 from alltalk.cli.options import HomeOption
 from alltalk.config_store import ConfigStore
+from alltalk.conversion import missing_packages
+from alltalk.effects.rvc.files import list_voices
 from alltalk.engine import Manifest
 from alltalk.errors import AllTalkError
 from alltalk.home import Home
@@ -57,6 +59,7 @@ def _findings(home: Home) -> Iterator[Finding]:
     yield _folder(home.root)
     yield from _settings(home)
     yield from _engines(Registry(home))
+    yield _conversion(home)
     yield _torch()
     yield _speaker()
 
@@ -110,6 +113,29 @@ def _engine(registry: Registry, name: str) -> Finding:
         advice = f"See `alltalk models list {name}`, or put a model of your own into {folder}."
         return Finding(title, "installed, no model", advice)
     return Finding(title, f"{len(models)} model{'s' * (len(models) > 1)}: {', '.join(models[:5])}")
+
+
+def _conversion(home: Home) -> Finding:
+    """Nobody needs it, so it is worth advice only once there is a voice to convert to."""
+    title, voices = "Voice conversion (RVC)", list_voices(home.rvc_models)
+    base = home.rvc_models / ".base"
+    if missing := missing_packages():
+        advice = 'pip install "alltalk[rvc]"' if voices else ""
+        return Finding(title, f"not installed: {', '.join(missing)}", advice)
+    if not any([*base.glob("hubert*"), *base.glob("contentvec*")]):
+        advice = "alltalk models install rvc" if voices else ""
+        return Finding(title, "installed, without the base models", advice)
+    if voices and not _is_switched_on(home):
+        advice = f"Set rvc_settings.rvc_enabled to true in {home.config_file}."
+        return Finding(title, "switched off", advice)
+    return Finding(title, f"{len(voices)} voice{'s' * (len(voices) != 1)}")
+
+
+def _is_switched_on(home: Home) -> bool:
+    try:
+        return ConfigStore(home).current.rvc_settings.rvc_enabled
+    except AllTalkError:  # told already
+        return True
 
 
 def _how_to_install(manifest: Manifest) -> str:

@@ -117,7 +117,7 @@ class _Page:
 
     async def _free(self, asked: gr.Request) -> Update:
         require(asked, Role.POWER)
-        count = await self._service.pool.free()
+        count = await self._service.free()
         said = f"{count} freed." if count else "Nothing to free: none is loaded and quiet."
         return {**await self._all(), self.message: status_html(said)}
 

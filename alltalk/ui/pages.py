@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 import os
+from importlib.util import find_spec
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,6 +32,8 @@ class Pages:
         """Answer from the pages, which the first visitor waits for."""
         if not self._product.config.current.gradio_interface:
             app: ASGIApp = PlainTextResponse("The pages are off (`gradio_interface`).\n", 404)
+        elif scope.get("method") == "HEAD":  # the landing page asks whether there are any
+            app = PlainTextResponse(status_code=200 if find_spec("gradio") else 404)
         elif scope["type"] == "http" and scope["path"].startswith(f"{PATH}/{sounds.PATH}/"):
             app = self._sounds
         else:

@@ -98,6 +98,58 @@ async def test_the_openai_api_converts_streams_too(client, stream_format):
         assert "speech.audio.done" in answer.text
 
 
+async def test_a_narrated_stream_as_mp3_has_each_part_in_its_own_voice(client):
+    body = {
+        **{"model": "tts-1", "input": '*one* "two"', "voice": "tone-500"},
+        **{"response_format": "mp3", "cache": False, "text_filtering": "none"},
+        **{"narrator_enabled": "true", "narrator_voice_gen": "tone-300"},
+        **{"rvccharacter_voice_gen": ANA, "rvccharacter_pitch": 12},
+        **{"rvcnarrator_voice_gen": BOB, "rvcnarrator_pitch": -12},
+    }
+    answer = await client.post("/v1/audio/speech", json=body)
+    assert answer.headers["content-type"] == "audio/mpeg"
+    heard = hear(answer.content)
+    half = len(heard.samples) // 2
+    parts = heard.samples[:half], heard.samples[half:]
+    found = [pitch_hz(part, heard.sample_rate) for part in parts]
+    assert found == pytest.approx([150, 1000], rel=0.02)
+
+
+async def test_a_cancelled_request_leaves_the_conversion_to_the_next(client, app):
+    book = asyncio.ensure_future(
+        client.post("/v1/audio/speech", json={**SPEECH, **CONVERTED, "input": "word " * 800})
+    )
+    requests = app.state.service.requests
+    async with asyncio.timeout(60):
+        while not len(requests) or app.state.conversions.memory_bytes == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # nothing rings for a test
+    listed = (await client.get("/api/requests")).json()["requests"]
+    await client.delete(f"/api/requests/{listed[0]['id']}")
+    assert (await book).status_code == 499
+    answer = await client.post("/v1/audio/speech", json={**SPEECH, **CONVERTED})
+    assert answer.status_code == 200
+
+
+async def test_freeing_memory_frees_that_of_voices_too(client, app):
+    await client.post("/v1/audio/speech", json={**SPEECH, **CONVERTED})
+    assert app.state.conversions.memory_bytes > 0
+    await app.state.service.free()
+    assert app.state.conversions.memory_bytes == 0
+    again = await client.post("/v1/audio/speech", json={**SPEECH, **CONVERTED, "cache": False})
+    assert again.status_code == 200
+
+
+async def test_two_hundred_at_once_are_all_converted_as_asked(client):
+    bodies = [
+        {**SPEECH, "cache": False, "rvccharacter_voice_gen": ANA, "rvccharacter_pitch": pitch}
+        for pitch in [12, -12] * 100
+    ]
+    answers = await asyncio.gather(*(client.post("/v1/audio/speech", json=body) for body in bodies))
+    found = [hear(answer.content) for answer in answers]
+    pitches = [pitch_hz(heard.samples, heard.sample_rate) for heard in found]
+    assert pitches == pytest.approx([1000, 250] * 100, rel=0.02)
+
+
 async def test_the_preview_is_converted(client):
     fields = {"voice": "tone-500", "rvccharacter_voice_gen": ANA, "rvccharacter_pitch": "12"}
     answer = await client.post("/api/previewvoice/", data=fields)

@@ -119,6 +119,15 @@ def test_doctor_finds_a_home_that_can_speak(alltalk, tmp_path):
     assert "✗" not in report
 
 
+def test_doctor_says_what_a_voice_to_convert_to_lacks(alltalk, tmp_path):
+    (tmp_path / "rvc_models" / "Ana").mkdir(parents=True)
+    (tmp_path / "rvc_models" / "Ana" / "ana.pth").write_bytes(b"")
+    assert "alltalk models install rvc" in alltalk("doctor", home=tmp_path).out.decode()
+    (tmp_path / "rvc_models" / ".base").mkdir()
+    (tmp_path / "rvc_models" / ".base" / "hubert_base.pt").write_bytes(b"")
+    assert "rvc_settings.rvc_enabled" in alltalk("doctor", home=tmp_path).out.decode()
+
+
 def test_doctor_fails_where_the_settings_do_not_hold(alltalk, tmp_path):
     (tmp_path / "confignew.json").write_text("{")
     done = alltalk("doctor", home=tmp_path)
