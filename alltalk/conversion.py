@@ -7,6 +7,7 @@ while sentence 2 is spoken. Neither the event loop nor the lanes that encode wai
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from alltalk.effects.rvc.shelf import NewRvcVoice, Shelf
 from alltalk.engine import Chunk, Place
 from alltalk.errors import Unsupported
 from alltalk.home import Home
-from alltalk.serving.lane import Lane
+from alltalk.serving.lane import Lane, Lanes
+from alltalk.serving.requests import LiveRequest
 from alltalk.speech import Conversion, Segment
 
 if TYPE_CHECKING:
@@ -44,8 +46,10 @@ class Conversions:
         """`threads`: its share of the processor's cores; `config`: the settings in force now."""
         self._folder, self._threads, self._config = home.rvc_models, threads, config
         self._lane, self._disk = Lane("conversion"), Lane("rvc-voices")
-        # Of its own, so that loading a new voice holds up none of those that are heard.
-        self._loading = Lane("rvc-loading")
+        self._shelving = Lane("rvc-shelf")
+        # Several, so that loading a new voice holds up none of those that are heard.
+        self._loading = Lanes(4, "rvc-loading")
+        self._making = threading.Lock()
         self._shelf = Shelf(home.rvc_models, lambda: self.largest_bytes)
         self._converter: Converter | None = None
         self._made_for: _Runtime | None = None
@@ -71,11 +75,11 @@ class Conversions:
     async def add(self, new: NewRvcVoice) -> str:
         """As `Shelf.add`, once it could be loaded. Raises RvcModelInvalid too."""
         _required()
-        return await self._disk.run(self._shelf.add, new, _check)
+        return await self._shelving.run(self._shelf.add, new, _check)
 
     async def remove(self, name: str) -> str:
         """As `Shelf.remove`."""
-        return await self._disk.run(self._shelf.remove, name)
+        return await self._shelving.run(self._shelf.remove, name)
 
     def digests(self, names: Iterable[str]) -> Mapping[str, str]:
         """Name, as it was asked for → what its files hold. Blocking.
@@ -89,6 +93,13 @@ class Conversions:
             )
         return {name: digest(voice_path(self._folder, name)) for name in names}
 
+    def convert_now(self, audio: Audio, conversion: Conversion) -> Audio:
+        """All of `audio` in one go: blocking, for who shares this with nobody.
+
+        Raises as `converted`.
+        """
+        return self._ready_converter().convert(audio, conversion)
+
     async def convert(self, audio: Audio, conversion: Conversion) -> Audio:
         """All of `audio`, block by block; `conversion` is as `plan.settled` makes it.
 
@@ -98,7 +109,7 @@ class Conversions:
         made = [await self._lane.run(stage.feed, each) for each in _turns(audio)]
         return join([*made, await self._lane.run(stage.finish)])
 
-    async def converted(self, pieces: Pieces) -> Pieces:
+    async def converted(self, pieces: Pieces, live: LiveRequest) -> Pieces:
         """What the pool gives, with the segments that ask for it converted.
 
         A sound that cannot be converted is an error, never heard as it was. Raises Unsupported
@@ -112,21 +123,26 @@ class Conversions:
                     yield segment, chunk
                 elif chunk is not None:
                     if stage is None:
-                        stage = await self._open(conversion, chunk.audio.sample_rate)
+                        opening = self._open(conversion, chunk.audio.sample_rate)
+                        stage = await live.unless_cancelled(opening)
                     marks = chunk.marks
                     for turn in _turns(chunk.audio):
-                        yield segment, Chunk(await self._lane.run(stage.feed, turn), marks)
+                        feeding = self._lane.run(stage.feed, turn)
+                        yield segment, Chunk(await live.unless_cancelled(feeding), marks)
                         marks = ()
                 else:
                     if stage is not None:
-                        yield segment, Chunk(await self._lane.run(stage.finish))
+                        yield (
+                            segment,
+                            Chunk(await live.unless_cancelled(self._lane.run(stage.finish))),
+                        )
                     stage = None
                     yield segment, None
 
     async def release(self) -> None:
         """Give the memory of all models back, once the block under way is done."""
         if self._converter is not None:
-            await self._loading.run(self._converter.release)
+            await self._loading.pick().run(self._converter.release)
 
     @property
     def memory_bytes(self) -> int:
@@ -135,17 +151,21 @@ class Conversions:
 
     def close(self) -> None:
         """Begin nothing more."""
-        for lane in (self._lane, self._loading, self._disk):
-            lane.close()
+        for lanes in (self._lane, self._loading, self._disk, self._shelving):
+            lanes.close()
 
     async def _open(self, conversion: Conversion, sample_rate: int) -> Stage:
-        return await self._loading.run(self._opened, conversion, sample_rate)
+        return await self._loading.pick().run(self._opened, conversion, sample_rate)
 
     def _opened(self, conversion: Conversion, sample_rate: int) -> Stage:
+        return self._ready_converter().open(conversion, sample_rate)
+
+    def _ready_converter(self) -> Converter:
         runtime = _Runtime.of(self._config())
-        if self._converter is None or runtime != self._made_for:
-            self._converter, self._made_for = self._make(runtime), runtime
-        return self._converter.open(conversion, sample_rate)
+        with self._making:
+            if self._converter is None or runtime != self._made_for:
+                self._converter, self._made_for = self._make(runtime), runtime
+            return self._converter
 
     def _make(self, runtime: _Runtime) -> Converter:
         _required()

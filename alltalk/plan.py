@@ -344,8 +344,10 @@ def _clamped(asked: float, native: tuple[float, float] | None, neutral: float) -
 
 
 def conversions_in(request: SpeechRequest) -> tuple[Conversion, ...]:
-    """What `request` wants to be converted."""
-    narrated = request.narrator.conversion if request.narrator else None
+    """What `request` wants to be converted; nothing for a narrator who says nothing."""
+    narrator = request.narrator
+    speaks = narrator is not None and not (narrator.silent and narrator.outside != "narrator")
+    narrated = narrator.conversion if narrator is not None and speaks else None
     return tuple(each for each in (request.conversion, narrated) if each is not None)
 
 

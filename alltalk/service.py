@@ -227,7 +227,7 @@ class SpeechService:
         pieces = self.pool.speak(plan.segments, live, whole=whole)
         if all(segment.effects.conversion is None for segment in plan.segments):
             return pieces
-        return self._conversions.converted(pieces)
+        return self._conversions.converted(pieces, live)
 
     def _planned(self, request: SpeechRequest) -> Plan | None:
         """The plan that was made of `request` a moment ago, while nothing has changed since.

@@ -20,7 +20,7 @@ from alltalk.audio import Audio
 from alltalk.clips import decode
 from alltalk.draft import write_whole
 from alltalk.effects.rvc.shelf import NewRvcVoice
-from alltalk.errors import BadInput, NotFound, UnsafeName
+from alltalk.errors import BadInput, NotFound, UnknownRvcVoice, UnsafeName
 from alltalk.speech import FORMATS, AudioFormat, Conversion
 
 router = APIRouter(tags=["Voice conversion"])
@@ -146,9 +146,11 @@ async def add_rvc_voice(http: Request, conversions: ConversionsDep, studio: Stud
 @router.delete("/v1/rvc-voices/{id:path}", summary="Delete an RVC voice")
 async def delete_rvc_voice(id: str, conversions: ConversionsDep) -> Response:
     """Deletes its files."""
-    return JSONResponse(
-        {"id": await conversions.remove(id), "object": "rvc_voice", "deleted": True}
-    )
+    try:
+        removed = await conversions.remove(id)
+    except UnknownRvcVoice as error:
+        raise NotFound(str(error)) from error
+    return JSONResponse({"id": removed, "object": "rvc_voice", "deleted": True})
 
 
 def _inside(folder: Path, path: str) -> Path:
@@ -156,10 +158,14 @@ def _inside(folder: Path, path: str) -> Path:
 
     Raises UnsafeName.
     """
-    path = path.replace("\\", "/")
+    path, root = path.replace("\\", "/"), folder.resolve()
+    if "\0" in path:
+        raise UnsafeName(path, "it has control characters")
     asked = (folder / path.removeprefix(f"{folder.name}/")).resolve()
-    if not asked.is_relative_to(folder.resolve()) or asked == folder.resolve():
+    if not asked.is_relative_to(root) or asked == root:
         raise UnsafeName(path, "it is outside the outputs folder")
+    if any(part.startswith(".") for part in asked.relative_to(root).parts):
+        raise UnsafeName(path, "names that begin with a dot are AllTalk's own")
     return asked
 
 

@@ -208,7 +208,7 @@ class PreviewForm(Fields):
 class VoiceToRvcForm(Fields):
     """The fields of `POST /api/voice2rvc`."""
 
-    input_tts_path: str = Field(description="A recording in the home's folders.")
+    input_tts_path: str = Field(description="A recording in the outputs folder.")
     output_rvc_path: str = Field(description="Where in the outputs folder to write.")
     pth_name: str = Field(description="RVC voice, as `/api/rvcvoices` lists it.")
     pitch: float = Field(ge=-24, le=24, description="Semitones, -24 to 24.")

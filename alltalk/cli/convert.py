@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +52,7 @@ def convert(
         conversions, config = _conversions(Home.find(home))
         digest = conversions.digests([voice])[voice]
         wanted = settled(Conversion(voice, pitch), config.current, digest)
-        draft.write(packed(asyncio.run(conversions.convert(audio, wanted)), format))
+        draft.write(packed(conversions.convert_now(audio, wanted), format))
         draft.commit()
 
 

@@ -349,3 +349,32 @@ async def test_an_archive_that_unpacks_to_more_than_it_may_is_refused(client, ap
         "Ana",
         "Bob",
     ]
+
+
+async def test_an_upload_replaces_nothing_but_one_voice(client, tmp_path):
+    folder, content = tmp_path / "rvc_models", pth(tmp_path)
+    (folder / "Ana" / "other.pth").write_bytes(content)
+    for name in (".base", "Ana"):
+        fields = {"name": name, "overwrite": "true"}
+        sent = await client.post("/v1/rvc-voices", data=fields, files={"file": ("a.pth", content)})
+        assert sent.status_code == 400
+    assert (folder / ".base" / "hubert").is_dir()
+    assert (folder / "Ana" / "other.pth").is_file()
+
+
+async def test_a_damaged_archive_is_refused(client, tmp_path):
+    archive = bytearray(zipped({"a.pth": pth(tmp_path)}))
+    archive[40:4000] = bytes(3960)
+    files = {"file": ("voice.zip", bytes(archive))}
+    assert (await client.post("/v1/rvc-voices", files=files)).status_code == 400
+
+
+async def test_a_voice_that_is_not_there_cannot_be_deleted(client):
+    assert (await client.delete("/v1/rvc-voices/Eve/eve.pth")).status_code == 404
+
+
+async def test_hidden_files_and_broken_paths_are_not_voice2rvcs(client):
+    fields = {"input_tts_path": "in.wav", "pth_name": ANA, "pitch": "0", "method": "rmvpe"}
+    for path in (".cache/a.wav", "a\0b.wav"):
+        answer = await client.post("/api/voice2rvc", data={**fields, "output_rvc_path": path})
+        assert answer.status_code == 400

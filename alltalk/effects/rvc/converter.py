@@ -12,7 +12,7 @@ from alltalk.effects.rvc.files import digest, index_of, voice_path
 from alltalk.effects.rvc.pitch import METHODS, OTHER_NAMES
 from alltalk.effects.rvc.store import Store
 from alltalk.engine import Place
-from alltalk.errors import BadValue, RvcBaseMissing
+from alltalk.errors import BadValue, NotReady, OutOfMemory, RvcBaseMissing
 from alltalk.memory import give_back
 from alltalk.speech import Conversion
 
@@ -60,7 +60,14 @@ class Converter:
         the end, for less work. Loads what is not loaded. Raises UnknownRvcVoice, RvcModelInvalid,
         RvcBaseMissing, BadValue, OutOfMemory.
         """
-        models = self._models(conversion)
+        try:
+            models = self._models(conversion)
+        except (RuntimeError, MemoryError) as error:
+            from alltalk.torch_compat.checkpoints import is_out_of_memory
+
+            if is_out_of_memory(error):
+                raise OutOfMemory("There is not enough memory to load the voice.") from error
+            raise
         from alltalk.effects.rvc.stage import ConversionStage
 
         threads = max(1, self._place.threads)
@@ -100,7 +107,6 @@ class Converter:
         return tuple(each.name for each in self._voices.kept())
 
     def _models(self, conversion: Conversion) -> Models:
-        file = voice_path(self._folder, conversion.voice)
         if conversion.embedder not in EMBEDDERS:
             raise BadValue("embedder", f"must be one of {', '.join(EMBEDDERS)}.")
         method = self._method(conversion.pitch_method)
@@ -110,21 +116,31 @@ class Converter:
                     f"Voice conversion needs {package}: pip install 'alltalk[rvc]'."
                 )
         from alltalk.effects.rvc.embedder import load_embedder
-        from alltalk.effects.rvc.voice import Models, check_embedder, load_tracker, load_voice
+        from alltalk.effects.rvc.voice import Models, check_embedder, load_tracker
 
         name, device, dtype = conversion.embedder, self._place.device, self._dtype()
-        index = index_of(file)
-        voice = self._voices.get(
-            digest(file), lambda: load_voice(conversion.voice, file, index, device, dtype)
-        )
+        voice = self._voices.found(conversion.digest) or self._voice(conversion, dtype)
         embedder = self._embedders.get(name, lambda: load_embedder(self._base, name, device, dtype))
         check_embedder(voice, embedder, name)
         tracker = None
         if voice.network.shape.pitched:
+            key = (method, (self._base / "rmvpe.pt").is_file())  # it may be installed meanwhile
             tracker = self._trackers.get(
-                method, lambda: load_tracker(method, self._base, device, dtype)
+                key, lambda: load_tracker(method, self._base, device, dtype)
             )
         return Models(voice, embedder, tracker, device)
+
+    def _voice(self, conversion: Conversion, dtype: torch.dtype) -> Voice:
+        """What the voice's files hold now, which must be what was asked for."""
+        from alltalk.effects.rvc.voice import load_voice
+
+        name, device = conversion.voice, self._place.device
+        file = voice_path(self._folder, name)
+        now = digest(file)
+        if conversion.digest not in ("", now):
+            raise NotReady(f"The voice {name} was replaced just now. Ask again.")
+        index = index_of(file)
+        return self._voices.get(now, lambda: load_voice(name, file, index, device, dtype))
 
     def _method(self, asked: str) -> str:
         """The method that is used for `asked`; says so, once, where it is another one."""

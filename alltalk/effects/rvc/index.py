@@ -70,7 +70,9 @@ def _read(file: Path) -> Any:
     try:
         if file.stat().st_size > _LARGEST:
             raise RvcModelInvalid(f"{file.name} is larger than {_LARGEST >> 30} GiB.")
-        index = faiss.read_index(str(file))
+        # An index may name another file that holds its lists: never one outside its own folder.
+        flags = faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_READ_ONLY
+        index = faiss.read_index(str(file), flags)
         if index.metric_type != faiss.METRIC_L2:
             raise RvcModelInvalid(f"{file.name} is no index of RVC: it measures no distances.")
     except (OSError, RuntimeError, MemoryError) as error:

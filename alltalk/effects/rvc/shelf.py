@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import secrets
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,19 +54,25 @@ class Shelf:
             index = _index_of(members)
             name = safe_name(new.name.strip() or PurePosixPath(voice.path).stem)
             target = self._folder / name
-            if target.exists() and not new.overwrite:
-                raise NameTaken(name)
+            self._refuse_taken(name, target, overwrite=new.overwrite)
             staging = self._folder / f".{secrets.token_hex(8)}.upload"
             try:
                 staging.mkdir(parents=True)
                 file = self._copy(voice, staging / f"{name}.pth")
                 found = self._copy(index, staging / f"{name}.index") if index else None
-                check(file, found)
-                self._place(staging, target)
             except OSError as error:
-                raise storage_error("write", target, error) from error
-            finally:
                 shutil.rmtree(staging, ignore_errors=True)
+                raise storage_error("write", target, error) from error
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
+        try:
+            check(file, found)
+            self._place(staging, target)
+        except OSError as error:
+            raise storage_error("write", target, error) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
         return f"{name}/{name}.pth"
 
     def remove(self, name: str) -> str:
@@ -84,6 +92,17 @@ class Shelf:
         except OSError as error:
             raise storage_error("delete", path, error) from error
         return path.relative_to(self._folder).as_posix()
+
+    def _refuse_taken(self, name: str, target: Path, *, overwrite: bool) -> None:
+        """Only a folder that holds one voice is replaced by another."""
+        if name.startswith("."):
+            raise UnsafeName(name, "names that begin with a dot are AllTalk's own")
+        if not target.exists():
+            return
+        if not overwrite:
+            raise NameTaken(name)
+        if not target.is_dir() or len(list(target.glob("*.pth"))) > 1:
+            raise BadInput(f"{name} is not the folder of one voice. Choose another name.")
 
     def _copy(self, member: _Member, target: Path) -> Path:
         """Unpack `member`; it may say any size, so what comes is counted."""
@@ -135,7 +154,7 @@ def _opened(files: Sequence[tuple[str, BinaryIO]]) -> Iterator[list[_Member]]:
             if len(members) > MOST_MEMBERS:
                 raise BadInput(f"The archive has more than {MOST_MEMBERS} files.")
         yield members
-    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError) as error:
         raise BadInput(f"The archive cannot be unpacked: {error}") from error
     finally:
         for archive in archives:

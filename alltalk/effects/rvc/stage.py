@@ -36,7 +36,10 @@ frames are even: a frame of features is two."""
 FIRST_BLOCK = 20
 """With look-ahead and fade 0.44 s, and 0.07 s more that resampling holds back: a listener hears
 the first sound when 0.51 s of it have come."""
-BLOCK = 50
+BLOCK, LATER_BLOCK = 50, 100
+"""Context costs the same for any block, so blocks grow once there is sound to play meanwhile."""
+_GROWN = 220
+"""Frames after which blocks are the later ones."""
 WHOLE_BLOCK = 3000
 """When nobody waits: 30 s, since attention grows with the square of a window."""
 _CUT_WITHIN = 500
@@ -100,8 +103,8 @@ class ConversionStage:
         pieces = [self._nothing()]
         while (left := frames - self._done) > 0:
             count = left + left % 2
-            if self._live and left > BLOCK + FADE + AHEAD:
-                count = BLOCK
+            if self._live and left > self._next + FADE + AHEAD:
+                count = self._next
             elif left > WHOLE_BLOCK:
                 count = self._cut()
             pieces.append(self._block(count, is_last=count >= left))
@@ -111,7 +114,9 @@ class ConversionStage:
 
     @property
     def _next(self) -> int:
-        return BLOCK if self._done else FIRST_BLOCK
+        if not self._done:
+            return FIRST_BLOCK
+        return BLOCK if self._done < _GROWN else LATER_BLOCK
 
     def _nothing(self) -> Audio:
         return Audio(np.zeros(0, np.float32), self.sample_rate)
@@ -124,9 +129,15 @@ class ConversionStage:
         start = max(self._done - CONTEXT, -MIRROR)
         end = min(self._done + kept + AHEAD, self._input.ready() // 2 * 2)
         window = self._input.window(start, end)
-        hz = self._pitch(window, start, end, known=self._done + kept)
         cut = Cut(self._done - start, kept)
-        sound = self._faded(self._synthesized(window, hz, start, cut), count)
+        try:
+            hz = self._pitch(window, start, end, known=self._done + kept)
+            made = self._synthesized(window, hz, start, cut)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory("There is not enough memory to convert the voice.") from error
+            raise
+        sound = self._faded(made, count)
         heard = window[cut.first * HOP : (cut.first + count) * HOP]
         silent = self._input.silent(self._done, self._done + count)
         sound = self._loudness.apply(sound, heard, silent)
@@ -161,21 +172,16 @@ class ConversionStage:
         noise = keyed_noise(seed, Kind.LATENT, start, count, latent).T[None]
         source = keyed_noise(seed, Kind.SOURCE, start + cut.first, cut.count, self._hop)
         ids = None if hz is None else pitch_ids(hz)[None]
-        try:
-            phone = self._phone(window, hz, count)
-            sound = voice.network(
-                self._on_device(phone[None]),
-                None if ids is None else self._on_device(ids),
-                None if hz is None else self._on_device(hz[None]),
-                self._on_device(np.ascontiguousarray(noise)),
-                self._on_device(source.reshape(1, -1)),
-                cut,
-                self._seam.phase,
-            )
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise OutOfMemory("There is not enough memory to convert the voice.") from error
-            raise
+        phone = self._phone(window, hz, count)
+        sound = voice.network(
+            self._on_device(phone[None]),
+            None if ids is None else self._on_device(ids),
+            None if hz is None else self._on_device(hz[None]),
+            self._on_device(np.ascontiguousarray(noise)),
+            self._on_device(source.reshape(1, -1)),
+            cut,
+            self._seam.phase,
+        )
         samples: NDArray[np.float32] = sound.cpu().numpy()
         return samples
 

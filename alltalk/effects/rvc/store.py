@@ -38,12 +38,12 @@ class Store(Generic[M]):
     def get(self, key: Hashable, load: Callable[[], M]) -> M:
         """The model of `key`; loads it if it is not there. Two who ask for the same wait for one
         loading; others do not wait."""
-        if (found := self._found(key)) is not None:
+        if (found := self.found(key)) is not None:
             return found
         with self._lock:
             turn = self._loading.setdefault(key, threading.Lock())
         with turn:
-            if (found := self._found(key)) is not None:
+            if (found := self.found(key)) is not None:
                 return found
             try:
                 model = load()
@@ -71,7 +71,8 @@ class Store(Generic[M]):
             for key in [key for key, model in self._kept.items() if is_meant(model)]:
                 del self._kept[key]
 
-    def _found(self, key: Hashable) -> M | None:
+    def found(self, key: Hashable) -> M | None:
+        """The model of `key` if it is in memory."""
         with self._lock:
             model = self._alive.get(key)
             if model is not None:

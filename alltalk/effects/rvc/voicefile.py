@@ -109,6 +109,10 @@ def _folded(path: Path, stored: Mapping[Any, Any]) -> dict[str, Tensor]:
         raise _invalid(path, "its `weight` holds something else than tensors")
     folded = {}
     kept = {name: each for name, each in stored.items() if not name.startswith("enc_q.")}
+    if not all(each.layout is torch.strided for each in kept.values()):
+        raise _invalid(path, "its tensors are not plain numbers in rows")
+    if 4 * sum(each.numel() for each in kept.values()) > _LARGEST:  # rows may share their numbers
+        raise _invalid(path, f"its tensors are larger than {_LARGEST >> 20} MiB")
     for name, each in kept.items():
         if name.endswith(_NORMS[0][1]) or name.endswith(_NORMS[1][1]):
             continue
