@@ -21,7 +21,7 @@ from alltalk.api.document_schemas import (
 )
 from alltalk.api.json import JSONResponse
 from alltalk.api.uploads import read_form
-from alltalk.documents import Document, NewLine, Text, read_markdown, read_plain
+from alltalk.documents import LARGEST_FILE, Document, NewLine, Text, read_markdown, read_plain
 from alltalk.long_texts import LongTexts
 
 router = APIRouter(tags=["Long texts"])
@@ -35,7 +35,7 @@ router = APIRouter(tags=["Long texts"])
 async def create_document(http: Request, texts: LongTextsDep, studio: StudioDep) -> Response:
     """From JSON, or from a form with a txt, md or epub file. Its id is the right to it: keep it."""
     if http.headers.get("content-type", "").startswith("multipart/"):
-        async with read_form(http, studio) as form:
+        async with read_form(http, studio, largest_bytes=LARGEST_FILE) as form:
             body = validated(NewDocument, {k: v for k, v in form.fields.items() if v != ""})
             if form.uploads:
                 text = await texts.read(form.uploads[0].name, form.uploads[0].file)

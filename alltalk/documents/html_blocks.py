@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -19,10 +20,22 @@ class Block:
 def read_blocks(page: str) -> Iterator[Block]:
     """What `page` says, in order. Broken pages are read as far as they can be."""
     reader = _Reader()
-    reader.feed(page)
+    reader.feed(_ended(page))
     reader.close()
     reader.flush()
     yield from reader.blocks
+
+
+_OPEN_TAG = re.compile(r"<(?![!?])(?=[^<>]*(?:<|\Z))")
+"""A tag that another begins in, or that the page ends in."""
+
+
+def _ended(page: str) -> str:
+    """`page` without what never ends, for which html.parser looks again and again."""
+    for begin, end in (("<!--", "-->"), ("<![", "]"), ("<?", ">"), ("<!", ">")):
+        cut = page.find(begin, page.rfind(end) + 1)
+        page = page if cut < 0 else page[:cut]
+    return _OPEN_TAG.sub("&lt;", page)
 
 
 _ENDS = {

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 import os
+import re
 from importlib.util import find_spec
 
 from starlette.responses import PlainTextResponse
@@ -17,6 +18,8 @@ from alltalk.ui import sounds
 logger = logging.getLogger(__name__)
 
 PATH = "/ui"
+_ELSEWHERE = re.compile(r"/file[=/]\s*https?:", re.IGNORECASE)
+"""The path of a file that lies on another server."""
 
 
 class Pages:
@@ -32,6 +35,8 @@ class Pages:
         """Answer from the pages, which the first visitor waits for."""
         if not self._product.config.current.gradio_interface:
             app: ASGIApp = PlainTextResponse("The pages are off (`gradio_interface`).\n", 404)
+        elif _ELSEWHERE.search(scope["path"]):  # Gradio would fetch it, and serve it as ours
+            app = PlainTextResponse("Files of other servers are not served here.\n", 404)
         elif scope.get("method") == "HEAD":  # the landing page asks whether there are any
             app = PlainTextResponse(status_code=200 if find_spec("gradio") else 404)
         elif scope["type"] == "http" and scope["path"].startswith(f"{PATH}/{sounds.PATH}/"):
@@ -48,6 +53,9 @@ class Pages:
                 except ModuleNotFoundError as error:
                     logger.warning("The pages cannot be shown: %s", error)
                     return PlainTextResponse(_ADVICE, 404)
+                except Exception:  # a library that does not fit: speaking must go on
+                    logger.exception("The pages cannot be shown")
+                    self._app = PlainTextResponse(_BROKEN, 503)
         return self._app
 
     async def _load(self) -> ASGIApp:
@@ -59,4 +67,5 @@ class Pages:
         return started
 
 
+_BROKEN = "The pages cannot be shown: the log says why.\n"
 _ADVICE = "The pages are not installed. Install them with: pip install 'alltalk[ui]'\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -22,7 +23,8 @@ class Take:
     """One text being spoken. Its name cannot be guessed: who knows it may hear it."""
 
     def __init__(self, service: SpeechService, request: SpeechRequest, ticket: Ticket) -> None:
-        self.name = f"{PREFIX}{ticket.id}{request.format.suffix}"
+        # Not the request's id, which listings show to others.
+        self.name = f"{PREFIX}{secrets.token_hex(16)}{request.format.suffix}"
         self.format, self.ticket = request.format, ticket
         self._service, self._request = service, request
         self._pieces: list[bytes] = []

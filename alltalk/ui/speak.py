@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 from collections.abc import AsyncGenerator
@@ -11,7 +12,7 @@ import gradio as gr
 
 from alltalk.clips import decode
 from alltalk.engine import Sampling
-from alltalk.errors import BadInput, Cancelled, NotFound
+from alltalk.errors import AllTalkError, BadInput, Cancelled, NotFound, UnreadableClip
 from alltalk.product import Product
 from alltalk.serving.requests import new_id
 from alltalk.speech import FORMATS, Narrator, Offer, SpeechRequest, Ticket
@@ -25,6 +26,8 @@ PLAYABLE = ("wav", "mp3", "opus", "flac")
 MOST_KEPT = 50
 """Clips that a browser remembers."""
 DEFAULT = "As the settings say"
+LOOKED_AFTER_S = 2.0
+"""How often it is seen whether a page that speaks is still open."""
 LONGEST_PICTURE_S = 600.0
 STOPPED = "Stopped."
 
@@ -205,15 +208,27 @@ class _Page:
                 self.sdk: sdk,
                 self.status: status_html("Speaking …"),
             }
-            await take.ended()
+            ended = asyncio.ensure_future(take.ended())
+            try:  # Gradio looks between two answers whether the page is still open
+                while not (await asyncio.wait({ended}, timeout=LOOKED_AFTER_S))[0]:
+                    yield {self.status: status_html("Speaking …")}
+                await ended
+            finally:
+                ended.cancel()
         except Cancelled:
             yield {**self._at_rest(), self.player: "", self.status: status_html(STOPPED)}
             return
+        except AllTalkError as error:
+            yield {**self._at_rest(), self.status: status_html(str(error), wrong=True)}
+            return
         finally:
             take.stop()  # whoever closed the page hears no more
-        picture, seconds = await self._drawn(take.name)
+        try:
+            picture, seconds = await self._drawn(take.name)
+            said = status_html(f"Spoken: {clock(seconds)} of sound.")
+        except AllTalkError:  # too long to be drawn
+            picture, said = "", status_html("Spoken.")
         kept = [{"name": take.name, "text": text[:80]}, *memory][:MOST_KEPT]
-        said = status_html(f"Spoken: {clock(seconds)} of sound.")
         at_rest = {**self._at_rest(), **self._past(kept, take.name)}
         yield {**at_rest, self.picture: picture, self.status: said}
 
@@ -231,7 +246,10 @@ class _Page:
 
     async def _replay(self, name: str | None) -> Update:
         name = _chosen(name)
-        picture, _ = await self._drawn(name)
+        try:
+            picture, _ = await self._drawn(name)
+        except UnreadableClip:  # too long to be drawn
+            picture = ""
         return {self.player: player_html(name), self.picture: picture}
 
     async def _delete(self, name: str | None, memory: list[dict[str, Any]]) -> Update:

@@ -183,7 +183,7 @@ def test_a_book_is_uploaded_with_its_title_and_chapters(page, tmp_path):
 
 
 def test_a_reload_in_the_middle_shows_it_going_on(page):
-    make(page, "\n\n".join(f"line {n} has some words to say." for n in range(30)))
+    make(page, "\n\n".join(f"line {n} has " + "word " * 60 for n in range(30)))
     page.get_by_role("button", name="Speak all").click()
     expect(lines(page).first).to_contain_text("✓")
     page.reload()
@@ -234,15 +234,17 @@ def test_a_restart_in_the_middle_loses_no_finished_line(browser, home):
     page = visitor.new_page()
     with live_server(home) as first:
         opened(page, first)
-        make(page, "\n\n".join(f"line {n} has some words to say." for n in range(40)))
+        make(page, "\n\n".join(f"line {n} has some words to say." for n in range(80)))
         page.get_by_role("button", name="Speak all").click()
         expect(lines(page).nth(2)).to_contain_text("✓")
         first.process.kill()
         first.process.wait()
     with live_server(home, port=first.port) as second:
         page = opened(visitor.new_page(), second)  # the old one is busy reconnecting
-        expect(page.locator("#long-text-progress")).to_contain_text("of 40 lines spoken")
+        expect(page.locator("#long-text-progress")).to_contain_text("of 80 lines spoken")
         expect(lines(page).nth(2)).to_contain_text("✓")
         page.get_by_role("button", name="Speak all").click()
-        expect(page.locator("#long-text-progress")).to_contain_text("All 40 lines are spoken")
+        expect(page.locator("#long-text-progress")).to_contain_text(
+            "All 80 lines are spoken", timeout=90_000
+        )
     visitor.close()

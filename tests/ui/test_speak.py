@@ -6,7 +6,7 @@ import pytest
 from hearing import hear
 from playwright.sync_api import expect
 
-LONG = " ".join(f"Sentence {n} has five words." for n in range(60))
+LONG = " ".join(f"Sentence {n} has five words." for n in range(400))
 PLAYING = "() => { const a = document.querySelector('#speak-player audio'); return a && %s; }"
 
 
