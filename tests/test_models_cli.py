@@ -72,6 +72,12 @@ def test_install_list_verify_and_remove(alltalk):
     assert alltalk("list", "--installed").stdout == ""
 
 
+def test_what_voice_conversion_needs_is_in_the_catalogue(alltalk):
+    done = alltalk("list", "rvc")
+    assert done.returncode == 0
+    assert done.stdout.startswith("rvc/rvc-base\t")
+
+
 def test_a_list_can_be_narrowed_to_a_language(alltalk):
     assert alltalk("list", "toy", "--language", "en").stdout.startswith("toy/small\t")
     assert alltalk("list", "toy", "-l", "de").stdout.startswith("toy/bound\t")

@@ -28,6 +28,7 @@ from alltalk.errors import AllTalkError, DownloadFailed, InstallFailed, StorageE
 from alltalk.home import Home
 from alltalk.models import Catalogue, Hub, ListedModel, ModelCatalogue, ModelEntry, ModelState
 from alltalk.models import Progress as Arrived
+from alltalk.models.catalogue import RVC
 from alltalk.registry import Registry
 
 app = typer.Typer(
@@ -61,7 +62,7 @@ def list_models(
 ) -> None:
     """List models. On a terminal as a table, else a line each: name, tab, state, tab, size."""
     catalogue = _open(home)
-    if engine is not None:
+    if engine not in (None, RVC):
         Registry(Home.find(home)).manifest(engine)  # a name that is none is said so
     listed = [
         each

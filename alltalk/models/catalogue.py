@@ -111,6 +111,8 @@ class Catalogue:
         raise NotFound(f"There is no model {asked[:80]!r} in the catalogue.{hint}")
 
 
+RVC = "rvc"
+"""The group of what voice conversion needs."""
 _RVC_BASE = Path(__file__).with_name("rvc_base.json")
 """Voice conversion is no engine, and brings its own list."""
 
@@ -120,7 +122,7 @@ def catalogue_of(registry: Registry) -> Catalogue:
     entries: dict[str, ModelEntry] = {}
     problems: dict[str, str] = {}
     base = Path("rvc_models", ".base")
-    entries |= {each.key: each for each in read_catalogue(_RVC_BASE, "rvc", base)}
+    entries |= {each.key: each for each in read_catalogue(_RVC_BASE, RVC, base)}
     for name in registry.names(hidden=True):
         into = Path("engines", name, registry.manifest(name).models.folder)
         for folder in dict.fromkeys((registry.code_folder(name), registry.folder(name))):
