@@ -580,7 +580,8 @@ async def test_what_was_heard_in_part_is_not_spoken_again(running, world):
 
 async def test_an_utterance_that_kills_every_worker_is_given_up_after_three(running, world):
     world.trouble["fatal"] = [WorkerLost("gone") for _ in range(9)]
-    async with running() as caller:
+    patient = replace(QUICK, retry_pause_s=0.5, ready_wait_s=60)  # a lost one is noticed within it
+    async with running(timing=patient) as caller:
         await caller.hear(book(1))
         with pytest.raises(WorkerLost):
             await caller.hear([segment(0, "fatal")])
