@@ -420,18 +420,21 @@ def test_parts_of_a_stretch_are_torchs_interpolation(factor):
 
     from alltalk.engines.xtts.frames import Stretch
 
-    values, stretch = torch.randn(150, 3), Stretch(factor)
+    values, stretch = torch.randn(150, 3, generator=torch.manual_seed(0)), Stretch(factor)
     expected = torch.nn.functional.interpolate(values.t()[None], scale_factor=factor, mode="linear")
     expected = expected[0].t()
+    # Some processors fuse the place's product and sum, which moves it by a rounding of float32.
+    rounding = 150 * torch.finfo(torch.float32).eps * values.diff(dim=0).abs().max().item()
     assert stretch.length(150) == len(expected)
     for start in range(0, len(expected), 37):
         stop = min(start + 37, len(expected))
         first, last = stretch.needed(start, stop)
         part = stretch(values[first:last], first, 150, start, stop)
-        assert torch.allclose(part, expected[start:stop], atol=1e-5)
+        assert torch.allclose(part, expected[start:stop], atol=rounding)
     known = stretch.known(100)
     assert 100 * factor - 3 * max(1, factor) < known <= stretch.length(100)
-    assert torch.allclose(stretch(values[:100], 0, 100, 0, known), expected[:known], atol=1e-5)
+    part = stretch(values[:100], 0, 100, 0, known)
+    assert torch.allclose(part, expected[:known], atol=rounding)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.02), ("int8", 0.03)])
