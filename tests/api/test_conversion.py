@@ -18,7 +18,9 @@ from rvc_home import add_rvc
 from alltalk.app import create_app
 from alltalk.audio import Audio
 from alltalk.clips.reference import wav_bytes
+from alltalk.encode import packed
 from alltalk.home import Home
+from alltalk.speech import AudioFormat
 
 ANA, BOB = "Ana/ana.pth", "Bob/bob.pth"
 
@@ -201,6 +203,18 @@ async def test_a_voice_that_cannot_be_loaded_is_an_error_and_no_sound(client, tm
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "rvc_model_invalid")
 
 
+async def test_sound_that_is_no_number_is_an_error_and_the_next_is_converted(app, client):
+    pool = app.state.service.pool
+    await pool.edit(0, settings={"faults": True})
+    await pool.ready()
+    for streamed in (False, True):
+        fields = {"text_input": "one nan", "streaming": streamed, "rvccharacter_voice_gen": ANA}
+        answer = await client.post("/api/tts-generate", data=fields)
+        assert (answer.status_code, answer.json()["status"]) == (500, "generate-failure")
+    answer = await client.post("/v1/audio/speech", json={**SPEECH, **CONVERTED})
+    assert answer.status_code == 200
+
+
 async def test_without_the_base_model_an_error_says_what_to_do(client, tmp_path):
     (tmp_path / "rvc_models" / ".base" / "hubert" / "model.safetensors").unlink()
     (tmp_path / "rvc_models" / ".base" / "hubert" / "config.json").unlink()
@@ -262,6 +276,14 @@ async def test_what_cannot_be_converted_is_refused_with_the_reason(
     answer = await client.post("/v1/audio/convert", data=fields, files=files)
     assert answer.status_code in (400, 422)
     assert problem in answer.json()["error"]["message"]
+
+
+async def test_a_recording_of_an_hour_is_refused_before_it_is_converted(client):
+    hour = Audio(np.zeros(3600 * 8000, np.float32), 8000)
+    files = {"file": ("hour.flac", packed(hour, AudioFormat.named("flac")))}
+    answer = await client.post("/v1/audio/convert", data={"voice": ANA}, files=files)
+    assert answer.status_code == 400
+    assert "300 s" in answer.json()["error"]["message"]
 
 
 async def test_voice2rvc_works_in_the_outputs_folder_alone(client, tmp_path):
