@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _conversion(home: Home) -> Finding:
     title, voices = "Voice conversion (RVC)", list_voices(home.rvc_models)
     base = home.rvc_models / ".base"
     if missing := missing_packages():
-        advice = 'pip install "alltalk[rvc]"' if voices else ""
+        advice = _install("rvc") if voices else ""
         return Finding(title, f"not installed: {', '.join(missing)}", advice)
     if not any([*base.glob("hubert*"), *base.glob("contentvec*")]):
         advice = "alltalk models install rvc" if voices else ""
@@ -142,8 +143,13 @@ def _how_to_install(manifest: Manifest) -> str:
     if manifest.environment == "own":
         return f"alltalk models install {manifest.name}"
     if manifest.extra:
-        return f'pip install "alltalk[{manifest.extra}]"'
+        return _install(manifest.extra)
     return "Install AllTalk again; its base brings them."
+
+
+def _install(extra: str) -> str:
+    """For the environment that this runs in, which another `pip` on the path may not mean."""
+    return f'{subprocess.list2cmdline([sys.executable])} -m pip install "alltalk[{extra}]"'
 
 
 def _torch() -> Finding:
