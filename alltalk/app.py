@@ -73,7 +73,10 @@ def create_app(home: Home | None = None, *, engine: str | None = None) -> FastAP
                 lambda: health.node_state(service, metrics),
             ),
         ):
-            yield
+            try:
+                yield
+            finally:
+                await app.state.pages.close()
         autoplay.close()
 
     app = _Application(
@@ -93,7 +96,8 @@ def create_app(home: Home | None = None, *, engine: str | None = None) -> FastAP
     errors.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
-    app.mount(PAGES_PATH, Pages(product))
+    app.state.pages = Pages(product)
+    app.mount(PAGES_PATH, app.state.pages)
     return app
 
 

@@ -277,6 +277,8 @@ class Server(Section):
     """Address to listen at; `0.0.0.0` lets other machines in."""
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Port; null: `api_def.api_port_number`; 0: any that is free."""
+    listen_gradio_port: bool = False
+    """Also listen at `gradio_port_number`, where V2 had its settings pages; `/` is `/ui` there."""
     log_level: LogLevel = "info"
     """How much is logged."""
     log_format: Literal["text", "json"] = "text"
@@ -419,7 +421,7 @@ class Config(Section):
     output_folder: Filled = "outputs"
     """Folder of finished files, in the home unless it is a whole path."""
     gradio_port_number: Port = 7852
-    """Port of the settings pages' own, beside `/ui`."""
+    """Port of the settings pages' own, beside `/ui` (`server.listen_gradio_port`)."""
     firstrun_model: Annotated[bool, Unused("the first start asks nothing")] = True
     """Choose a model at the first start."""
     firstrun_splash: Annotated[bool, Unused("the first start asks nothing")] = True

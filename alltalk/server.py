@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from types import FrameType
 
@@ -30,10 +30,10 @@ def run(home: Home, *, host: str | None = None, port: int | None = None) -> None
     service: SpeechService = app.state.service
     settings = service.config.server
     logs.configure(service.config)
-    listener = _listen(
-        host if host is not None else settings.host,
-        port if port is not None else service.config.port,
-    )
+    host = host if host is not None else settings.host
+    ports = [port if port is not None else service.config.port]
+    if settings.listen_gradio_port:
+        ports.append(service.config.gradio_port_number)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -42,18 +42,27 @@ def run(home: Home, *, host: str | None = None, port: int | None = None) -> None
         timeout_graceful_shutdown=round(settings.drain_s + 2 * CUT_OFF_S),
         server_header=False,
     )
-    with listener, suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it is done
-        name, bound = listener.getsockname()[:2]
-        logger.info("AllTalk listens on http://%s:%s", _shown(name), bound)
-        _Server(config, service, settings.drain_s).run(sockets=[listener])
+    with ExitStack() as opened, suppress(KeyboardInterrupt):  # uvicorn raises it again at its end
+        listeners = [opened.enter_context(_listen(host, each)) for each in ports]
+        for listener in listeners:
+            name, bound = listener.getsockname()[:2]
+            logger.info("AllTalk listens on http://%s:%s", _shown(name), bound)
+        _Server(config, service, settings.drain_s, app.state.pages.leave).run(sockets=listeners)
 
 
 class _Server(uvicorn.Server):
     """Waits for running requests at the signal, not for as long as the slowest reader reads."""
 
-    def __init__(self, config: uvicorn.Config, service: SpeechService, drain_s: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: SpeechService,
+        drain_s: float,
+        leave: Callable[[], None],
+    ) -> None:
+        """`leave` ends what is open without being spoken."""
         super().__init__(config)
-        self._service, self._drain_s = service, drain_s
+        self._service, self._drain_s, self._leave = service, drain_s, leave
         self._hurried = False
         self._hurry: Callable[[], object] | None = None
 
@@ -71,6 +80,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse new requests, give running ones their time, stop the rest, then hang up."""
+        self._leave()
         drain = asyncio.ensure_future(self._drain())
         try:
             await super().shutdown(sockets)

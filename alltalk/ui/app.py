@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import cast
+
 import gradio as gr
-from starlette.types import ASGIApp
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from alltalk.product import Product
 from alltalk.ui import engines, long_text, settings, speak, status, voices
 from alltalk.ui.sounds import Sounds
 
+LOOK_S = 600
+"""Seconds between two looks for old uploads."""
 
-def build(product: Product, sounds: Sounds) -> gr.Blocks:
-    """The pages, which talk to `product` as any other door does."""
-    pages = gr.Blocks(title="AllTalk", analytics_enabled=False)
+
+async def build(product: Product, sounds: Sounds, uploads_s: int) -> gr.Blocks:
+    """The pages, which talk to `product` as any other door does.
+
+    Works for long without a pause, on an event loop of its own: where none runs, Gradio makes
+    some that nobody closes.
+    Uploads older than `uploads_s` seconds are removed from time to time.
+    """
+    pages = gr.Blocks(
+        title="AllTalk",
+        analytics_enabled=False,
+        delete_cache=(min(uploads_s, LOOK_S), uploads_s),
+    )
     with pages:
         with gr.Tabs() as tabs:
             with gr.Tab("Speak"):
@@ -43,11 +61,15 @@ def _looked_at(chosen: gr.SelectData) -> tuple[gr.Timer, gr.Timer]:
     return gr.Timer(active=chosen.value == "Engines"), gr.Timer(active=chosen.value == "Status")
 
 
-async def started(pages: gr.Blocks, path: str) -> ASGIApp:
-    """`pages` as an application that is to be mounted at `path`, and at work."""
-    from fastapi import FastAPI
+@asynccontextmanager
+async def running(pages: gr.Blocks, path: str) -> AsyncGenerator[gr.routes.App]:
+    """`pages` as an application that is to be mounted at `path`, at work inside.
 
-    around = FastAPI()
+    Its streams end, and what visitors uploaded is removed, at the latest when it is left.
+    """
+    # That the one around it says who may read is how Gradio is told to leave it alone: it would
+    # let pages of every origin read. Ours stands outside of all doors.
+    around = FastAPI(middleware=[Middleware(CORSMiddleware)])
     gr.mount_gradio_app(
         around,
         pages,
@@ -57,10 +79,16 @@ async def started(pages: gr.Blocks, path: str) -> ASGIApp:
         ssr_mode=False,
         mcp_server=False,
     )
-    # Whoever mounts before the start has these run by the lifespan; now they are ours to run, or
-    # every event would hang.
-    pages.run_startup_events()  # type: ignore[no-untyped-call]
-    await pages.run_extra_startup_events()  # type: ignore[no-untyped-call]
     mounted = next(route for route in around.routes if getattr(route, "path", "") == path)
-    app: ASGIApp = mounted.app  # type: ignore[attr-defined]
-    return app
+    app = cast(gr.routes.App, mounted.app)  # type: ignore[attr-defined]
+    # Whoever mounts before the start has this entered by the server. It begins what answers
+    # events, and what deletes states and uploads that nobody needs any more.
+    async with around.router.lifespan_context(around):
+        yield app
+        end_streams(app)
+        pages.close(verbose=False)
+
+
+def end_streams(app: gr.routes.App) -> None:
+    """Let go of the pages that are open: each holds a stream for as long as it is."""
+    app.stop_event.set()

@@ -7,7 +7,12 @@ import importlib
 import logging
 import os
 import re
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,19 +26,27 @@ PATH = "/ui"
 _ELSEWHERE = re.compile(r"/file[=/]\s*https?:", re.IGNORECASE)
 """The path of a file that lies on another server."""
 
+UPLOADS_S = 6 * 3600
+"""Seconds that a file is kept which a visitor has uploaded."""
+_UPLOADS = "GRADIO_TEMP_DIR"
+"""The environment variable that names the folder of uploads, looked at with each of them."""
+
 
 class Pages:
     """An application to be mounted at `/ui`."""
 
-    def __init__(self, product: Product) -> None:
-        self._product = product
+    def __init__(self, product: Product, uploads_s: int = UPLOADS_S) -> None:
+        self.product, self._uploads_s = product, uploads_s
         self._sounds = sounds.Sounds(product.service)
         self._loading = asyncio.Lock()
         self._app: ASGIApp | None = None
+        self._open = AsyncExitStack()
+        self._end_streams: Callable[[], None] = lambda: None
+        self._is_leaving = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from the pages, which the first visitor waits for."""
-        if not self._product.config.current.gradio_interface:
+        if not self.product.config.current.gradio_interface:
             app: ASGIApp = PlainTextResponse("The pages are off (`gradio_interface`).\n", 404)
         elif _ELSEWHERE.search(scope["path"]):  # Gradio would fetch it, and serve it as ours
             app = PlainTextResponse("Files of other servers are not served here.\n", 404)
@@ -44,6 +57,15 @@ class Pages:
         else:
             app = await self._loaded()
         await app(scope, receive, send)
+
+    def leave(self) -> None:
+        """Let go of the pages that are open: who is to stop waits for no reader of theirs."""
+        self._is_leaving = True
+        self._end_streams()
+
+    async def close(self) -> None:
+        """Remove what visitors have uploaded. Nobody may ask for anything after that."""
+        await self._open.aclose()
 
     async def _loaded(self) -> ASGIApp:
         async with self._loading:
@@ -60,11 +82,29 @@ class Pages:
 
     async def _load(self) -> ASGIApp:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
+        run = self.product.studio.run
+        uploads = await run(TemporaryDirectory, prefix="alltalk-")
+        self._open.push_async_callback(run, uploads.cleanup)
+        self._open.callback(_set, _UPLOADS, os.environ.get(_UPLOADS))
+        _set(_UPLOADS, uploads.name)
         # Two seconds of work, which no speaker may notice.
-        app = await self._product.studio.run(importlib.import_module, "alltalk.ui.app")
-        pages = await self._product.studio.run(app.build, self._product, self._sounds)
-        started: ASGIApp = await app.started(pages, PATH)
-        return started
+        module: Any = await run(importlib.import_module, "alltalk.ui.app")
+        built = module.build(self.product, self._sounds, self._uploads_s)
+        pages = await run(asyncio.run, built)
+        app = await self._open.enter_async_context(module.running(pages, PATH))
+        self._end_streams = partial(module.end_streams, app)
+        if self._is_leaving:
+            self._end_streams()
+        loaded: ASGIApp = app
+        return loaded
+
+
+def _set(name: str, value: str | None) -> None:
+    """Set that environment variable; None: let there be none."""
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 _BROKEN = "The pages cannot be shown: the log says why.\n"
