@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, ParamSpec, TypeVar
 
@@ -127,15 +127,15 @@ class LongTexts:
         Raises NotFound.
         """
         folder = await self.open(id)
-        for line in ids or ():
-            folder.document.line(line)
+        if ids is not None:
+            await self._files.run(folder.document.check_known, ids)
         reading = self._readings.get(id)
         if reading is None or reading.folder is not folder:
             reading = Reading(folder, self._service, self._files, client=client, named=named)
             self._readings[id] = reading
             self._forget_ended()
-        reading.ask(None if ids is None else list(ids))
-        return reading.progress()
+        reading.ask(ids)
+        return await reading.progress()
 
     async def stop(self, id: str) -> None:
         """Speak no more of it; what is finished stays. Returns when nothing is under way."""
@@ -147,7 +147,9 @@ class LongTexts:
         """How far it is. Raises NotFound."""
         folder = await self.open(id)
         reading = self._readings.get(id)
-        return reading.progress() if reading is not None else progress_of(folder)
+        if reading is not None:
+            return await reading.progress()
+        return await self._files.run(progress_of, folder)
 
     # Hearing and taking away
 
@@ -192,6 +194,25 @@ class LongTexts:
         `written` is told the share that is done, on another thread. Who is cancelled meanwhile
         ends the export. Raises BadInput where lines are missing, and what `write_export` raises.
         """
+        return await self._export(id, format, leave_out, written, lambda path: path)
+
+    async def exported(self, id: str, format: ExportFormat, *, leave_out: bool = False) -> BinaryIO:
+        """As `export`, open: another export may remove the file before one could open it."""
+
+        def opened(path: Path) -> BinaryIO:
+            return path.open("rb")
+
+        return await self._export(id, format, leave_out, lambda _: None, opened)
+
+    async def _export(
+        self,
+        id: str,
+        format: ExportFormat,
+        leave_out: bool,
+        written: Callable[[float], None],
+        take: Callable[[Path], R],
+    ) -> R:
+        """What `take` makes of the file, before another export can begin."""
         folder = await self.open(id)
         async with _until_left() as check:
 
@@ -199,7 +220,10 @@ class LongTexts:
                 check()
                 written(share)
 
-            return await self._exports.run(_exported, folder, format, leave_out, told)
+            def made() -> R:
+                return take(_exported(folder, format, leave_out, told))
+
+            return await self._exports.run(made)
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What `call` returns, made where it blocks nobody."""
@@ -255,6 +279,7 @@ def _exported(
             write_export(sound, timeline, format, path, written)
         for other in exports.glob(f"*{format.suffix}"):
             if other != path:
-                other.unlink(missing_ok=True)
+                with suppress(OSError):  # not everywhere can a file go that somebody reads
+                    other.unlink()
     written(1.0)
     return path

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from alltalk.documents import Document, Folder, Heard, Line, LineState
@@ -24,6 +24,7 @@ from alltalk.service import SpeechService
 from alltalk.serving.lane import Lane
 from alltalk.serving.requests import new_id
 from alltalk.speech import Level, Recorded, Ticket
+from alltalk.wanted import Sought, Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,11 @@ class Progress:
     """How far a document is."""
 
     state: Literal["idle", "speaking", "stopping"]
-    lines: int
-    lines_done: int
+    lines: int = 0
+    lines_done: int = 0
     """Spoken as they stand now."""
-    characters: int
-    characters_done: int
+    characters: int = 0
+    characters_done: int = 0
     time_left_s: float | None = None
     """None: not speaking, or nothing was spoken yet to tell by."""
     speaking: frozenset[int] = frozenset()
@@ -77,13 +78,7 @@ class Reading:
         self._service, self._lane = service, lane
         self._client, self._named = client, named
         self._clock = clock
-        self._asked: list[int] = []
-        self._speaks_all = False
-        self._looked_at: Document | None = None
-        self._first = 0
-        """Nothing is to be spoken before that line of the document that was looked at."""
-        self._failed: dict[int, str] = {}
-        """Fingerprints of lines that failed: they are not tried again until they are changed."""
+        self._wanted = Wanted(folder, lane)
         self._in_a_row = 0
         self._active: dict[int, str] = {}
         """Ticket ids by line."""
@@ -101,17 +96,11 @@ class Reading:
         """True from `ask` until its last line has ended."""
         return self._task is not None and not self._task.done()
 
-    def ask(self, ids: list[int] | None) -> None:
+    def ask(self, ids: Iterable[int] | None) -> None:
         """Speak the lines of those ids, even again; None: all that are not spoken yet."""
-        if ids is None:
-            self._speaks_all = True
-        else:
-            self._asked += [id for id in ids if id not in self._asked]
-        again = self._failed if ids is None else ids
-        for id in list(again):
-            self._failed.pop(id, None)
+        for id in self._wanted.ask(ids):
             self.failures.pop(id, None)
-        self.problem, self._in_a_row, self._first = "", 0, 0
+        self.problem, self._in_a_row = "", 0
         self._stopping.clear()
         if not self.is_running:
             self._began_s, self._spoken = self._clock(), 0
@@ -119,8 +108,7 @@ class Reading:
 
     def stop(self) -> None:
         """Let go of the lines under way, and begin no more. What is finished stays."""
-        self._speaks_all = False
-        self._asked.clear()
+        self._wanted.clear()
         self._stopping.set()
         for id in self._active.values():
             self._let_go.add(id)
@@ -131,22 +119,17 @@ class Reading:
         if self._task is not None:
             await asyncio.shield(self._task)
 
-    def progress(self) -> Progress:
+    async def progress(self) -> Progress:
         """As of now."""
-        document = self.folder.document
-        progress = progress_of(self.folder)
-        running = self.is_running
-        return Progress(
+        running, sought = self.is_running, self._wanted.sought(self._active)
+        known = Progress(
             state=("stopping" if self._stopping.is_set() else "speaking") if running else "idle",
-            lines=progress.lines,
-            lines_done=progress.lines_done,
-            characters=progress.characters,
-            characters_done=progress.characters_done,
-            time_left_s=self._time_left_s(document) if running else None,
-            speaking=frozenset(self._active),
+            speaking=sought.active,
             failures=dict(self.failures),
             problem=self.problem,
         )
+        pace = self._pace() if running else None
+        return await self._lane.run(_counted, self.folder, known, sought, pace)
 
     # The work
 
@@ -154,7 +137,7 @@ class Reading:
         lines: set[asyncio.Task[None]] = set()
         try:
             while True:
-                while len(lines) < self._at_once and (line := self._next()) is not None:
+                while len(lines) < self._at_once and (line := await self._next()) is not None:
                     lines.add(self._begin(line))
                 if not lines:
                     return
@@ -177,36 +160,9 @@ class Reading:
         can = [offer.capabilities for offer in self._service.pool.offers]
         return min(MOST_AT_ONCE, 1 + max((max(c.slots, c.concurrency) for c in can), default=0))
 
-    def _next(self) -> Line | None:
+    async def _next(self) -> Line | None:
         """The line to be begun now; None: there is none."""
-        if self._stopping.is_set() or self.folder.is_gone:
-            return None
-        document = self.folder.document
-        known = document.by_id if self._asked else {}
-        while self._asked:
-            id = self._asked[0]
-            if id in self._active:  # once more, when it has ended
-                break
-            self._asked.pop(0)
-            if id in known:
-                return known[id]
-        return self._next_of_all(document) if self._speaks_all else None
-
-    def _next_of_all(self, document: Document) -> Line | None:
-        """The first line that is to be spoken. A book has thousands: none is looked at twice."""
-        if document is not self._looked_at:
-            self._looked_at, self._first = document, 0
-        for place in range(self._first, len(document.lines)):
-            if self._is_wanted(document.lines[place]):
-                self._first = place
-                return document.lines[place]
-        self._first = len(document.lines)
-        return None
-
-    def _is_wanted(self, line: Line) -> bool:
-        if line.id in self._active or self.folder.state(line) is LineState.SPOKEN:
-            return False
-        return self._failed.get(line.id) != self.folder.fingerprint(line)
+        return await self._wanted.next(self._active)
 
     def _begin(self, line: Line) -> asyncio.Task[None]:
         ticket = Ticket(
@@ -230,7 +186,7 @@ class Reading:
         finally:
             del self._active[line.id]
             if document is not self.folder.document:
-                self._first = 0  # it may have been changed while it was spoken
+                self._wanted.look_again()  # it may have been changed while it was spoken
             self._let_go.discard(ticket.id)
 
     async def _keep(self, line: Line, fingerprint: str, spoken: Recorded) -> None:
@@ -238,7 +194,7 @@ class Reading:
         with suppress(NotFound):  # it, or the whole document, was removed while it was spoken
             await self._lane.run(self.folder.keep, line, fingerprint, spoken.content, heard)
         self.failures.pop(line.id, None)
-        self._failed.pop(line.id, None)
+        self._wanted.spoken(line.id)
         self._in_a_row = 0
         self._spoken += len(line.text)
 
@@ -263,34 +219,36 @@ class Reading:
     def _note(self, line: Line, fingerprint: str, error: AllTalkError) -> None:
         """A line failed: go on with the next, or stop where that can only fail as well."""
         self.failures[line.id] = str(error)
-        self._failed[line.id] = fingerprint
+        self._wanted.failed(line.id, fingerprint)
         self._in_a_row += not isinstance(error, BadInput)
         hopeless = isinstance(error, Refused | StorageError | Cancelled)
         if hopeless or self._in_a_row >= FAILURES_TO_STOP:
             self.problem = str(error)
             self.stop()
 
-    def _time_left_s(self, document: Document) -> float | None:
-        """By how fast it was until now."""
+    def _pace(self) -> _Pace | None:
+        """How fast it was until now; None: nothing was spoken yet."""
         requests, under_way = self._service.requests, 0
         for id in self._active.values():
             if (live := requests.get(id)) is not None:
                 under_way += live.characters_done
-        spoken = self._spoken + under_way
-        if not spoken:
+        if not (spoken := self._spoken + under_way):
             return None
-        asked = set(self._asked) | set(self._active)
-        left = sum(
-            len(line.text)
-            for line in document.lines
-            if line.id in asked or (self._speaks_all and self._is_wanted(line))
-        )
-        passed_s = self._clock() - self._began_s
-        return max(0.0, left - under_way) * passed_s / spoken
+        return _Pace((self._clock() - self._began_s) / spoken, under_way)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How fast a document is spoken."""
+
+    character_s: float
+    """Seconds for each."""
+    under_way: int
+    """Characters spoken of lines that have not ended."""
 
 
 def progress_of(folder: Folder) -> Progress:
-    """How far a document is that nobody speaks now."""
+    """How far a document is that nobody speaks now. Looks at every line."""
     lines = folder.document.lines
     done = [line for line in lines if folder.state(line) is LineState.SPOKEN]
     return Progress(
@@ -299,4 +257,20 @@ def progress_of(folder: Folder) -> Progress:
         lines_done=len(done),
         characters=sum(len(line.text) for line in lines),
         characters_done=sum(len(line.text) for line in done),
+    )
+
+
+def _counted(folder: Folder, known: Progress, sought: Sought, pace: _Pace | None) -> Progress:
+    """`known`, with what looking at every line tells."""
+    counts, left_s = progress_of(folder), None
+    if pace is not None:
+        left = sought.characters(folder, folder.document) - pace.under_way
+        left_s = max(0.0, left * pace.character_s)
+    return replace(
+        known,
+        lines=counts.lines,
+        lines_done=counts.lines_done,
+        characters=counts.characters,
+        characters_done=counts.characters_done,
+        time_left_s=left_s,
     )

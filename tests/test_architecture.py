@@ -35,7 +35,7 @@ LAYERS = (
     (
         *("adopt", "service", "tail", "status", "hosting", "metrics", "backend_types", "answers"),
         *("upkeep", "bench", "control", "conversion", "autoplay", "studio", "tee"),
-        *("reading", "long_texts"),
+        *("reading", "wanted", "long_texts"),
     ),
     # What connects everything but the doors.
     ("product",),
@@ -70,7 +70,7 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "control": ("status",),
     "answers": ("metrics", "service"),
     "bench": ("service",),
-    "reading": ("service",),
+    "reading": ("service", "wanted"),
     "long_texts": ("reading", "service"),
     "cli": ("server",),  # `alltalk serve` starts it
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import BinaryIO, cast
 from urllib.parse import quote
 
@@ -72,10 +71,9 @@ async def export_document(
         content = await texts.subtitles(id, format.lower(), leave_out=leave_out)
         return Response(content.encode(), media_type=f"{kind}; charset=utf-8", headers=headers)
     chosen = ExportFormat.named(format)
-    path = await unless_disconnected(http, texts.export(id, chosen, leave_out=leave_out))
-    file = await texts.run(io.open, path, "rb")
+    file = await unless_disconnected(http, texts.exported(id, chosen, leave_out=leave_out))
     return ServedFile(
-        cast(BinaryIO, file),
+        file,
         service.lane(),
         media_type=chosen.content_type,
         headers=headers,

@@ -47,7 +47,7 @@ async def create_document(http: Request, texts: LongTextsDep, studio: StudioDep)
     folder = await texts.create(
         body.title, text, body.split, body.manner(), sample_rate=body.sample_rate
     )
-    return JSONResponse(described(folder, await texts.progress(folder.id)), 201)
+    return await _answer(texts, folder.id, 201)
 
 
 @router.get("/v1/documents/{id}", summary="Describe a document and how far it is")
@@ -150,9 +150,9 @@ async def stop_document(id: str, texts: LongTextsDep) -> Response:
     return JSONResponse(told(await texts.progress(id)))
 
 
-async def _answer(texts: LongTexts, id: str) -> Response:
+async def _answer(texts: LongTexts, id: str, status: int = 200) -> Response:
     folder, progress = await texts.open(id), await texts.progress(id)
-    return JSONResponse(await texts.run(described, folder, progress))
+    return await texts.run(lambda: JSONResponse(described(folder, progress), status))
 
 
 async def _pasted(texts: LongTexts, body: NewDocument) -> Text:

@@ -152,9 +152,10 @@ class Document:
             changes["manner"] = manner
         if begins_chapter is not None:
             changes["begins_chapter"] = begins_chapter
-        self._check_known(ids)
+        self.check_known(ids)
+        chosen = frozenset(ids)
         return self._with_lines(
-            replace(line, **changes) if line.id in ids else line for line in self.lines
+            replace(line, **changes) if line.id in chosen else line for line in self.lines
         )
 
     def moved(self, id: int, place: int) -> Document:
@@ -180,10 +181,12 @@ class Document:
 
     def without(self, ids: Collection[int]) -> Document:
         """Without the lines of those ids. Raises NotFound."""
-        self._check_known(ids)
-        return self._with_lines(line for line in self.lines if line.id not in ids)
+        self.check_known(ids)
+        gone = frozenset(ids)
+        return self._with_lines(line for line in self.lines if line.id not in gone)
 
-    def _check_known(self, ids: Collection[int]) -> None:
+    def check_known(self, ids: Iterable[int]) -> None:
+        """Raises NotFound unless there are lines of all those ids."""
         if missing := sorted(set(ids) - set(self.by_id)):
             raise NotFound(f"There is no line {missing[0]} in this document any more.")
 

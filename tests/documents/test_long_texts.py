@@ -7,12 +7,13 @@ import io
 import itertools
 import json
 import re
+import threading
 
 import av
 import pytest
 from hearing import hear
 
-from alltalk.documents import ExportFormat, Folder, LineState, Manner, Text, read_plain
+from alltalk.documents import ExportFormat, Folder, Line, LineState, Manner, Text, read_plain
 from alltalk.errors import BadInput, NotFound
 from alltalk.home import Home
 from alltalk.long_texts import LongTexts
@@ -339,6 +340,54 @@ class TestSlowly:
         assert product.service.requests.cancel_client("192.0.2.7")
         await texts._readings[folder.id].ended()
         assert "cancelled" in (await texts.progress(folder.id)).problem
+
+
+async def test_an_export_stays_readable_when_another_replaces_it(texts):
+    folder = await made(texts, "one", "two")
+    await spoken(texts, folder)
+    wav = ExportFormat.named("wav")
+    first, again = await asyncio.gather(*(texts.exported(folder.id, wav) for _ in range(2)))
+    await texts.change(folder.id, lambda d: d.without([2]))
+    with first, again, await texts.exported(folder.id, wav) as shorter:
+        assert pitches(shorter.read()) == [300]
+        assert pitches(content := first.read()) == [300, 300]
+        assert again.read() == content
+
+
+async def test_the_lines_of_a_book_are_looked_through_off_the_event_loop(texts, monkeypatch):
+    threads, state = set(), Folder.state
+
+    def watched(folder: Folder, line: Line) -> LineState:
+        threads.add(threading.get_ident())
+        return state(folder, line)
+
+    monkeypatch.setattr(Folder, "state", watched)
+    folder = await made(texts, *("word",) * 1500)
+    ids = [line.id for line in folder.document.lines]
+    await texts.speak(folder.id, ids)
+    await texts.speak(folder.id)
+    assert (await texts.progress(folder.id)).lines == 1500
+    await texts.stop(folder.id)
+    assert threads
+    assert threading.get_ident() not in threads
+    with pytest.raises(NotFound, match="no line 1501"):
+        await texts.speak(folder.id, [*ids, 1501])
+
+
+async def test_what_is_asked_while_the_last_line_is_looked_for_is_spoken(texts):
+    folder = await made(texts, "one")
+    await spoken(texts, folder)
+    reading, before = texts._readings[folder.id], folder.pieces[1].sound
+    go = threading.Event()
+    held = asyncio.create_task(texts.run(go.wait))
+    await asyncio.sleep(0)
+    reading.ask(None)
+    await asyncio.sleep(0)  # its look waits for the lane now, and will find nothing
+    reading.ask([1])
+    go.set()
+    await reading.ended()
+    assert await held
+    assert folder.pieces[1].sound != before
 
 
 async def test_an_export_that_nobody_waits_for_ends(texts, tmp_path):
