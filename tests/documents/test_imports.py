@@ -127,6 +127,64 @@ def test_a_book_that_would_unpack_to_too_much_is_refused(monkeypatch):
         read("bomb.epub", bomb)
 
 
+def test_pages_that_unpack_to_too_much_together_are_refused(monkeypatch):
+    monkeypatch.setattr(epub_module, "MOST_UNPACKED", 100_000)
+    with pytest.raises(BadInput, match="MB of pages"):
+        read("a.epub", epub({f"{n}.xhtml": "<p>" + "a" * 30_000 + "</p>" for n in range(4)}))
+    assert texts("a.epub", epub({f"{n}.xhtml": "<p>" + "a" * 30_000 + "</p>" for n in range(3)}))
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("<p>one <b two</p><p>three</p>", ["one <b two", "three"]),
+        ("<p>one</p><a href='two", ["one", "<a href='two"]),
+        ("<p>one</p><!-- a <p>note</p> --><p>two</p>", ["one", "two"]),
+        ("<p>one</p><!-- never ended <p>two</p>", ["one"]),
+        ("<p>one</p><![CDATA[ never ended", ["one"]),
+        ("<p>one</p><?never ended", ["one"]),
+        ("<p>one</p><!never ended", ["one"]),
+    ],
+)
+def test_a_page_that_breaks_off_is_read_up_to_there(page, said):
+    assert [block.text for block in read_blocks(page)] == said
+
+
+@pytest.mark.parametrize("begin", ["<a ", "<!--", "<![CDATA[", "<?", "<!", "</a ", "<a b='"])
+def test_a_page_of_beginnings_is_read_at_once(begin):
+    list(read_blocks(begin * 100_000))  # looked at again from each of them, it would take hours
+
+
+def damaged(**changes: int) -> bytes:
+    """A book whose page's packed bytes, or bytes of the list that names it, are others."""
+    content = bytearray(epub({"a.xhtml": "<p>" + "many words " * 50 + "</p>"}))
+    name = content.index(b"OEBPS/a.xhtml")
+    listed = content.rindex(b"OEBPS/a.xhtml")
+    if "packed" in changes:
+        content[name + 20 : name + 60] = bytes([changes["packed"]]) * 40
+    for field, offset in (("flags", 8), ("method", 10)):
+        if field in changes:
+            content[listed - 46 + offset] = content[name - 30 + offset - 2] = changes[field]
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        damaged(packed=0xFF),
+        damaged(method=14),
+        damaged(method=99),
+        damaged(flags=1),
+        epub({}, {"OEBPS/book.opf": '<?xml version="1.0" encoding="nonsense"?><package/>'}),
+    ],
+    ids=["deflate", "lzma", "unknown method", "encrypted", "unknown encoding"],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_book_that_cannot_be_unpacked_says_so(content):
+    with pytest.raises(BadInput, match="no readable EPUB"):
+        read("a.epub", content)
+
+
 def test_a_text_over_the_limit_is_refused():
     pages = {f"{n}.xhtml": f"<p>{'word ' * 50}</p>" for n in range(50)}
     with pytest.raises(TextTooLong):
