@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from alltalk import __version__
 from alltalk.errors import AllTalkError
+from alltalk.recent import Recent
 from alltalk.serving.admission import Admission
 from alltalk.serving.backend import State
 from alltalk.serving.pool import BackendPool
@@ -68,6 +69,7 @@ class Metrics:
         self._clock = clock
         self._completed = 0
         self._failures: Tally[str] = Tally()
+        self.recent = Recent()
         self.registry = CollectorRegistry(auto_describe=False)
         self._define(self.registry)
         self.registry.register(_Now(pool, requests, admission))
@@ -111,8 +113,18 @@ class Metrics:
         kind = type(error).__name__ if isinstance(error, AllTalkError) else "Unexpected"
         self._failures[kind] += 1
         self._errors.labels(kind).inc()
+        self.recent.failed(error)
 
     # Speech
+
+    @contextmanager
+    def remembering(self) -> Generator[None]:
+        """Remember what keeps the request inside from being spoken, whoever asked for it."""
+        try:
+            yield
+        except AllTalkError as error:
+            self.recent.failed(error)
+            raise
 
     def speaking(self, engine: str, format: str) -> SpeechMeter:
         """A meter for a request that is planned: its clock runs from now."""
@@ -124,6 +136,7 @@ class Metrics:
 
     def _first_audio(self, engine: str, seconds: float) -> None:
         self._to_first_audio.labels(engine).observe(seconds)
+        self.recent.began_to_sound(seconds)
 
     def _spoken(
         self, engine: str, format: str, characters: int, audio_s: float, seconds: float
@@ -133,6 +146,7 @@ class Metrics:
         self._audio.labels(engine, format).inc(audio_s)
         if audio_s > 0:
             self._factors.labels(engine).observe(seconds / audio_s)
+            self.recent.spoke(audio_s, seconds)
 
     def _define(self, registry: CollectorRegistry) -> None:
         def counter(name: str, text: str, *labels: str) -> Counter:

@@ -186,6 +186,7 @@ class SpeechService:
     ) -> AsyncGenerator[tuple[bytes, Tail]]:
         """The whole program, in order: admit, plan, speak, change, join, encode."""
         with (
+            self._metrics.remembering(),
             self._admission.admit(len(request.text)) as admitted,
             self.following(request, ticket) as live,
         ):

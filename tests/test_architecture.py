@@ -35,7 +35,7 @@ LAYERS = (
     (
         *("adopt", "service", "tail", "status", "hosting", "metrics", "backend_types", "answers"),
         *("upkeep", "bench", "control", "conversion", "autoplay", "studio", "tee"),
-        *("reading", "wanted", "long_texts"),
+        *("reading", "wanted", "long_texts", "recent", "gpus"),
     ),
     # What connects everything but the doors.
     ("product",),
@@ -68,6 +68,7 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "effects": ("resample",),
     "service": ("backend_types", "conversion", "metrics", "status", "tail", "tee"),
     "control": ("status",),
+    "metrics": ("recent",),
     "answers": ("metrics", "service"),
     "bench": ("service",),
     "reading": ("service", "wanted"),

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import gradio as gr
 
 from alltalk.errors import BadInput, NotFound
+from alltalk.gpus import gpus
 from alltalk.keys import Role
-from alltalk.metrics import Vitals
+from alltalk.memory import used_by_children, used_bytes
 from alltalk.product import Product
 from alltalk.serving.requests import RequestView
-from alltalk.ui.long_text_view import shown_text, status_html
+from alltalk.ui.long_text_view import status_html
 from alltalk.ui.parts import Update, client, connect, role_of, table_html
+from alltalk.ui.status_view import (
+    Look,
+    Memory,
+    failures_html,
+    plots_html,
+    requests_html,
+    summary_html,
+)
 
 TICK_S = 2.0
 KEPT = 60
 """Looks that a plot goes back, each `TICK_S` after the one before while somebody watches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How the server was at one moment."""
-
-    at_s: float
-    """On the clock that never goes back."""
-    in_flight: int
-    waiting: int
-    completed: int
-    memory_mb: float
 
 
 def tab(product: Product) -> gr.Timer:
@@ -57,11 +51,12 @@ class _Page:
             self.request = gr.Dropdown([], label="Request to stop", scale=3)
             self.cancel = gr.Button("Stop it", variant="stop", scale=1)
         self.problems = gr.HTML(elem_id="status-problems")
+        self.failures = gr.HTML(elem_id="status-failures")
 
     def wire(self) -> None:
         """Connect the components to what they do."""
         shown = [self.seen, self.summary, self.plots, self.live, self.choice, self.request]
-        shown.append(self.problems)
+        shown += [self.problems, self.failures]
         root = gr.context.Context.root_block
         assert root is not None, "a tab is built inside Blocks"
         for trigger in (root.load, self.timer.tick):
@@ -77,19 +72,22 @@ class _Page:
 
     async def _look(self, seen: list[Look], asked: gr.Request) -> Update:
         vitals = self._metrics.vitals()
-        memory_mb = (await self._service.lane().run(_memory_bytes)) / 2**20
-        look = Look(time.monotonic(), vitals.in_flight, vitals.waiting, vitals.completed, memory_mb)
+        memory, cards = await self._service.lane().run(_memory), await gpus()
+        look = Look(
+            time.monotonic(), vitals.in_flight, vitals.waiting, vitals.completed, memory, cards
+        )
         seen = list(deque([*seen, look], KEPT))
-        views = self._visible(asked)
+        views, recent = self._visible(asked), self._metrics.recent
         labels = [(_label(number, view), view.id) for number, view in enumerate(views, 1)]
         return {
             self.seen: seen,
-            self.summary: summary_html(vitals, memory_mb),
-            self.plots: plots_html(seen),
+            self.summary: summary_html(vitals, look),
+            self.plots: plots_html(seen, recent.first_audio_s, recent.speeds),
             self.live: requests_html(views),
             self.choice: gr.update(visible=bool(views)),
             self.request: gr.update(choices=labels),
             self.problems: self._problems(),
+            self.failures: self._failures(asked),
         }
 
     def _visible(self, asked: gr.Request) -> list[RequestView]:
@@ -114,81 +112,17 @@ class _Page:
         ]
         return table_html(["Backend", "What is wrong"], rows, "") if rows else ""
 
-
-def summary_html(vitals: Vitals, memory_mb: float) -> str:
-    """The numbers of now, in words."""
-    ready = "Ready to speak" if vitals.ready else "No engine can speak yet; see “Engines”"
-    return (
-        f'<p role="status"><b>{ready}.</b> {vitals.in_flight - vitals.waiting} speaking, '
-        f"{vitals.waiting} waiting, {vitals.completed} spoken and {vitals.errors} failed since "
-        f"the start. {memory_mb:.0f} MB of memory. Load: {vitals.load_score:.0%}.</p>"
-    )
-
-
-def requests_html(views: Iterable[RequestView]) -> str:
-    """What is spoken and waits."""
-    rows = [
-        [
-            *(
-                str(number),
-                view.state,
-                f"{view.progress:.0%}",
-                view.voice or "default",
-                view.engine,
-            ),
-            *(str(view.characters), f"{view.age_s:.0f} s", view.door),
-        ]
-        for number, view in enumerate(views, 1)
-    ]
-    heads = ["", "State", "Heard", "Voice", "Engine", "Characters", "Since", "Asked through"]
-    return table_html(heads, rows, "Nothing is being spoken. Go to “Speak” to hear something.")
-
-
-def plots_html(seen: list[Look]) -> str:
-    """Small plots of the last minutes, for as long as somebody has been watching."""
-    rates = [
-        60 * (after.completed - before.completed) / max(after.at_s - before.at_s, 0.1)
-        for before, after in itertools.pairwise(seen)
-    ]
-    return (
-        '<div style="display:flex;flex-wrap:wrap;gap:1rem">'
-        + "".join(
-            (
-                _plot("Requests", [float(look.in_flight) for look in seen], ""),
-                _plot("Waiting", [float(look.waiting) for look in seen], ""),
-                _plot("Spoken", rates, " a minute"),
-                _plot("Memory", [look.memory_mb for look in seen], " MB"),
-            )
-        )
-        + "</div>"
-    )
-
-
-def _plot(title: str, values: list[float], unit: str) -> str:
-    """A line from the oldest to the newest value, the highest at the top."""
-    values = values or [0.0]
-    top, last = max(*values, 1.0), len(values) - 1
-    points = " ".join(
-        f"{120 * at / max(1, last):.1f},{40 - 38 * value / top:.1f}"
-        for at, value in enumerate(values)
-    )
-    said = f"{title}: {values[-1]:.0f}{unit}"
-    return (
-        f'<figure style="margin:0"><svg width="160" height="54" viewBox="0 0 120 42" role="img" '
-        f'aria-label="{said}"><polyline points="{points}" fill="none" '
-        'stroke="var(--color-accent)" stroke-width="1.5"/></svg>'
-        f"<figcaption>{shown_text(said)}</figcaption></figure>"
-    )
+    def _failures(self, asked: gr.Request) -> str:
+        """To an admin: they may name what others asked for."""
+        if role_of(asked) < Role.ADMIN:
+            return ""
+        return failures_html(self._metrics.recent.failures)
 
 
 def _label(number: int, view: RequestView) -> str:
     return f"{number}. {view.voice or 'default voice'}, {view.characters} characters"
 
 
-def _memory_bytes() -> int:
-    """Of this process; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * 4096
-    except OSError:
-        return 0
+def _memory() -> Memory:
+    own = used_bytes()
+    return Memory(None if own is None else own / 2**20, used_by_children() / 2**20)
