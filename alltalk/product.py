@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from alltalk import logs
 from alltalk.answers import Answers, limits_of
@@ -17,13 +18,13 @@ from alltalk.config_store import ConfigStore
 from alltalk.control import Control
 from alltalk.conversion import Conversions
 from alltalk.documents import Limits as DocumentLimits
-from alltalk.errors import Refused
+from alltalk.errors import Refused, UnknownEngine, UnknownModel
 from alltalk.flight import Flights
 from alltalk.home import Home
 from alltalk.hosting import Hosts
 from alltalk.long_texts import LongTexts
 from alltalk.metrics import Metrics
-from alltalk.models import best_engine, better_voice
+from alltalk.models import Hub, Installs, ModelCatalogue, best_engine, better_voice
 from alltalk.models.catalogue import catalogue_of
 from alltalk.outputs import Outputs
 from alltalk.registry import Registry
@@ -34,6 +35,7 @@ from alltalk.serving.backend_store import BackendSpec, BackendStore
 from alltalk.serving.lane import Lane, Lanes
 from alltalk.serving.pool import BackendPool
 from alltalk.serving.requests import Requests
+from alltalk.speech import Offer
 from alltalk.studio import Studio
 from alltalk.upkeep import Upkeep
 from alltalk.voices import VoiceLibrary
@@ -58,6 +60,7 @@ class Product:
     studio: Studio
     metrics: Metrics
     long_texts: LongTexts
+    installs: Installs
 
 
 def build(
@@ -123,9 +126,14 @@ def build(
     upkeep = Upkeep(lambda: config.current, outputs, cache, live, control.follow)
     studio = Studio(home, library, lambda: config.current.voices)
     long_texts = LongTexts(home, service, lambda: _document_limits(config.current))
+
+    async def in_use() -> set[Path]:
+        return await lanes.pick().run(_folders, registry, pool.offers)
+
+    installs = Installs(ModelCatalogue(home, registry, Hub.of(environ)), in_use)
     return Product(
         *(home, config, registry, pool, lanes, service, conversions, answers, control),
-        *(upkeep, studio, metrics, long_texts),
+        *(upkeep, studio, metrics, long_texts, installs),
     )
 
 
@@ -145,6 +153,7 @@ async def running(product: Product, *, tended: bool = True) -> AsyncGenerator[No
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await product.installs.close()
         await product.long_texts.close()
         product.control.close()
         await product.answers.close()
@@ -162,6 +171,15 @@ async def _warm_up(product: Product) -> None:
     await product.studio.measure()
     if advice := await product.service.lane().run(_advice, product.registry):
         logger.info("%s", advice)
+
+
+def _folders(registry: Registry, offers: Sequence[Offer]) -> set[Path]:
+    """Where the models of `offers` lie; those of other servers lie elsewhere."""
+    found: set[Path] = set()
+    for offer in offers:
+        with suppress(UnknownEngine, UnknownModel):  # removed by hand meanwhile
+            found.update(filter(None, [registry.model_folder(offer.engine, offer.model)]))
+    return found
 
 
 def _document_limits(config: Config) -> DocumentLimits:

@@ -67,7 +67,7 @@ def list_models(
     listed = [
         each
         for each in asyncio.run(catalogue.list(engine or ""))
-        if _speaks(each.entry, language) and not (installed and each.state is ModelState.ABSENT)
+        if each.entry.speaks(language or "") and not (installed and each.state is ModelState.ABSENT)
     ]
     for file, problem in asyncio.run(catalogue.read()).problems.items():
         print(f"alltalk: {file} is left out: {problem}", file=sys.stderr)
@@ -241,11 +241,6 @@ def _show_terms(entry: ModelEntry, yes: bool) -> None:
         raise typer.Exit(2)
     if not yes:
         typer.confirm("Do you agree?", abort=True)
-
-
-def _speaks(entry: ModelEntry, language: str | None) -> bool:
-    wanted = (language or "").lower().replace("_", "-")
-    return not wanted or any(f"{tag}-".startswith(f"{wanted}-") for tag in entry.languages)
 
 
 def _table(listed: Sequence[ListedModel]) -> Table:

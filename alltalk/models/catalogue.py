@@ -83,6 +83,11 @@ class ModelEntry:
         sizes = [file.size for file in self.files]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
+    def speaks(self, language: str) -> bool:
+        """Whether it speaks `language` or a kind of it: `en` is also `en-us`. Empty: any."""
+        wanted = language.lower().replace("_", "-")
+        return not wanted or any(f"{tag}-".startswith(f"{wanted}-") for tag in self.languages)
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:

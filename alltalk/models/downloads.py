@@ -16,6 +16,7 @@ import httpx
 from alltalk.errors import DownloadFailed
 from alltalk.models.catalogue import ModelFile
 from alltalk.models.partial import Partial
+from alltalk.models.threads import to_its_end
 
 HUGGING_FACE = "https://huggingface.co"
 """The address that catalogues name; `HF_ENDPOINT` stands in for it."""
@@ -97,11 +98,11 @@ class Fetcher:
         What has arrived stays for the next call, unless it proves wrong. Raises DownloadFailed,
         StorageError.
         """
-        partial = await asyncio.to_thread(Partial, place)
+        partial = await to_its_end(Partial, place)
         with contextlib.closing(partial):
             published = await self._receive_all(file, partial, report)
-            await asyncio.to_thread(_check, file, partial, file.sha256 or published)
-            await asyncio.to_thread(partial.finish)
+            await to_its_end(_check, file, partial, file.sha256 or published)
+            await to_its_end(partial.finish)
             return partial.digest.sha256
 
     async def _receive_all(self, file: ModelFile, partial: Partial, report: Report) -> str:
@@ -131,13 +132,13 @@ class Fetcher:
             if answer.headers.get("content-range") == f"bytes */{partial.size}":
                 return published  # nothing is missing (416)
             _refuse(file, answer)
-            if not await asyncio.to_thread(_accept, partial, answer):
+            if not await to_its_end(_accept, partial, answer):
                 raise httpx.RemoteProtocolError("it sent another part than was asked for")
-            await asyncio.to_thread(_refuse_other_size, file, partial)
+            await to_its_end(_refuse_other_size, file, partial)
             size = file.size if file.size is not None else partial.expected
             report(Progress(file.path, partial.size, size))
             async for piece in answer.aiter_raw():
-                await asyncio.to_thread(partial.write, piece)
+                await to_its_end(partial.write, piece)
                 report(Progress(file.path, partial.size, size))
             return published
 

@@ -19,6 +19,7 @@ from alltalk.draft import storage_error
 from alltalk.errors import InstallFailed
 from alltalk.home import Home, interpreter_of
 from alltalk.models.claims import claim
+from alltalk.models.threads import to_its_end
 from alltalk.registry import Registry
 
 REQUIREMENTS = "requirements.txt"
@@ -64,14 +65,14 @@ class Environments:
             if not interpreter_of(aside).exists():
                 await self._run(name, [sys.executable, "-I", "-m", "venv", str(aside)], say)
             await self._fill(engine, aside, say)
-            await asyncio.to_thread(_swap, aside, place)
+            await to_its_end(_swap, aside, place)
 
     async def remove(self, engine: str) -> None:
         """Delete the environment of `engine`, if there is one. Raises Refused."""
         place = self._home.environment(engine)
         with claim(place.with_name(f".{engine}.lock"), f"{engine} is being installed."):
             for folder in (place, place.with_name(f".{engine}.partial")):
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                await to_its_end(shutil.rmtree, folder, ignore_errors=True)
 
     async def _fill(self, engine: str, aside: Path, say: Say) -> None:
         """Install and check. Raises InstallFailed."""
@@ -80,7 +81,7 @@ class Environments:
         pip = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
         await self._run(manifest.display_name, [*python, *pip, "-r", str(requirements)], say)
         await self._run(manifest.display_name, [*python, "-c", _FIND, *manifest.requires], say)
-        await asyncio.to_thread(shutil.copyfile, requirements, aside / REQUIREMENTS)
+        await to_its_end(shutil.copyfile, requirements, aside / REQUIREMENTS)
 
     def _requirements(self, engine: str) -> Path:
         return self._registry.code_folder(engine) / REQUIREMENTS

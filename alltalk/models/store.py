@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from alltalk.errors import AllTalkError, TermsNotAccepted
+from alltalk.errors import AllTalkError, NotFound, Refused, TermsNotAccepted
 from alltalk.home import Home
 from alltalk.models.catalogue import Catalogue, ModelEntry, ModelFile, catalogue_of
 from alltalk.models.claims import claim
 from alltalk.models.downloads import Fetcher, Hub, Progress, Report
 from alltalk.models.environments import Environments, Say
 from alltalk.models.installed import InstalledModel, ModelState
+from alltalk.models.threads import to_its_end
 from alltalk.registry import Registry
 
 AT_ONCE = 4
@@ -70,21 +72,41 @@ class ModelCatalogue:
         with claim(model.claim_file, f"{entry.name} is being installed already."):
             if not await self._is_complete(model):
                 await self._fetch(model, report)
-                await asyncio.to_thread(model.put_in_place)
+                await to_its_end(model.put_in_place)
         if self._is_engine(entry) and self._environments.needs(entry.group):
             await self._environments.make(entry.group, say)
         return self._listed(entry)
 
-    async def remove(self, asked: str) -> ListedModel:
-        """Delete a model, and with an engine's last one its own environment. Raises NotFound."""
+    async def remove(self, asked: str, *, in_use: Collection[Path] = ()) -> ListedModel:
+        """Delete a model, and with an engine's last one its own environment.
+
+        Raises NotFound, and Refused for a model whose folder is `in_use`.
+        """
         entry = (await self.read()).find(asked)
         model = InstalledModel(self._home, entry)
+        if entry.folder and model.folder in in_use:
+            raise Refused(f"{entry.name} is loaded now. Load another model first.")
         with claim(model.claim_file, f"{entry.name} is being installed."):
-            await asyncio.to_thread(model.remove)
+            await to_its_end(model.remove)
         is_engine = self._is_engine(entry)
         if is_engine and not await asyncio.to_thread(self._registry.models, entry.group):
             await self._environments.remove(entry.group)
         return self._listed(entry)
+
+    async def label(self, asked: str) -> str:
+        """What its engine calls an installed model; empty: the engine has one for all files.
+
+        Raises NotFound for what no engine speaks with.
+        """
+        entry = (await self.read()).find(asked)
+        if not self._is_engine(entry):
+            raise NotFound(f"{entry.name} is no model that an engine speaks with.")
+        if not entry.folder:
+            return ""
+        label = await asyncio.to_thread(self._label, entry)
+        if not label:
+            raise NotFound(f"{entry.name} is not installed.")
+        return label
 
     async def verify(self, asked: str) -> Sequence[str]:
         """What is wrong with an installed model, a sentence each; reads all of its files."""
@@ -124,6 +146,14 @@ class ModelCatalogue:
     def _listed(self, entry: ModelEntry) -> ListedModel:
         needs = self._is_engine(entry) and self._environments.needs(entry.group)
         return ListedModel(entry, InstalledModel(self._home, entry).state, needs)
+
+    def _label(self, entry: ModelEntry) -> str:
+        folder = InstalledModel(self._home, entry).folder
+        labels = self._registry.models(entry.group)
+        return next(
+            (each for each in labels if self._registry.model_folder(entry.group, each) == folder),
+            "",
+        )
 
     def _is_engine(self, entry: ModelEntry) -> bool:
         return entry.group in self._registry.manifests
