@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from alltalk.engine import Manifest
 from alltalk.errors import BadValue
 from alltalk.registry import Registry
 from alltalk.serving.backend_store import REMOTE, BackendSpec
+from alltalk.setting_schema import COMMON, SettingKind, SettingSchema
 
 SettingType = Literal["text", "integer", "decimal", "boolean", "dropdown"]
 
@@ -25,9 +27,31 @@ class Setting:
     secret: bool = False
     values: tuple[str, ...] = ()
     """The choices of a dropdown."""
+    minimum: float | None = None
+    maximum: float | None = None
+    nullable: bool = False
+    """Nothing (null, or no text) leaves it to the engine."""
+    shipped: Any = None
+    """What it was before anybody changed it; None: not known."""
+
+    @property
+    def bounds(self) -> str:
+        """What a number may be, in words; empty: any."""
+        low, high = self.minimum, self.maximum
+        if low is not None and high is not None:
+            return f"from {low:,g} to {high:,g}"
+        return "" if low is high is None else f"{low:g} or more" if high is None else f"to {high:g}"
+
+    @property
+    def help(self) -> str:
+        """The description, and what it may be."""
+        bounds = self.bounds
+        return self.description + (f" {bounds[0].upper()}{bounds[1:]}." if bounds else "")
 
     def read(self, value: Any) -> Any:
         """`value` as this setting takes it. Raises BadValue."""
+        if self.nullable and value in (None, ""):
+            return None
         try:
             read = _READERS[self.type](value)
         except (TypeError, ValueError, OverflowError):
@@ -35,6 +59,10 @@ class Setting:
         if self.values and read not in self.values:
             known = ", ".join(each or "nothing" for each in self.values)
             raise BadValue(self.name, f"must be one of {known}, not {_short(read)}.")
+        if (self.minimum is not None and read < self.minimum) or (
+            self.maximum is not None and read > self.maximum
+        ):
+            raise BadValue(self.name, f"must be {self.bounds}, not {_short(read)}.")
         return read
 
 
@@ -79,7 +107,7 @@ def missing_type(name: str) -> BackendType:
 
 def _engine_type(registry: Registry, name: str) -> BackendType:
     manifest = registry.manifest(name)
-    own = tuple(_engine_settings(manifest.settings))
+    own = tuple(_engine_settings(manifest))
     settings = (_model_of(registry.models(name)), *_RUN, *own)
     return BackendType(name, manifest.display_name, manifest.description, settings)
 
@@ -88,11 +116,53 @@ def _model_of(models: tuple[str, ...]) -> Setting:
     return Setting("model", "dropdown", "Model to load; empty: the first.", values=("", *models))
 
 
-def _engine_settings(settings: Mapping[str, Any]) -> Iterator[Setting]:
-    for name, default in settings.items():
-        kind = _TYPES.get(type(default))
-        if kind is not None and name not in _PLACE:
-            yield Setting(name, kind, name.replace("_", " ").capitalize() + ".", default)
+def engine_settings(registry: Registry, name: str) -> tuple[Setting, ...]:
+    """The settings of an engine that mean something to it, as its users change them.
+
+    Raises UnknownEngine.
+    """
+    manifest = registry.manifest(name)
+    return tuple(
+        each for each in _engine_settings(manifest) if _means_something(each.name, manifest)
+    )
+
+
+def _means_something(setting: str, manifest: Manifest) -> bool:
+    can = manifest.capabilities
+    told = {
+        "temperature_set": "temperature" in can.sampling,
+        "repetitionpenalty_set": "repetition_penalty" in can.sampling,
+        "lowvram_enabled": can.low_vram,
+        "deepspeed_enabled": can.deepspeed,
+        "engine_installed": False,  # V2's own business
+    }
+    return told.get(setting, True)
+
+
+def _engine_settings(manifest: Manifest) -> Iterator[Setting]:
+    """By their schemas; those without one by what they are set to."""
+    schemas = {**COMMON, **manifest.settings_schema}
+    for name, value in manifest.settings.items():
+        if name in _PLACE:
+            continue
+        if (schema := schemas.get(name)) is not None:
+            yield _by_schema(name, schema, value)
+        elif (kind := _TYPES.get(type(value))) is not None:
+            yield Setting(name, kind, name.replace("_", " ").capitalize() + ".", value)
+
+
+def _by_schema(name: str, schema: SettingSchema, value: Any) -> Setting:
+    return Setting(
+        name,
+        "dropdown" if schema.enum else _SCHEMA_TYPES[schema.type],
+        schema.description or name.replace("_", " ").capitalize() + ".",
+        value,
+        values=schema.enum,
+        minimum=schema.minimum,
+        maximum=schema.maximum,
+        nullable=schema.nullable,
+        shipped=schema.default,
+    )
 
 
 def _truth(value: Any) -> bool:
@@ -144,6 +214,12 @@ _TYPES: Mapping[type, SettingType] = {
     int: "decimal",  # V2's files say 1 where 1.5 is as good
     float: "decimal",
     str: "text",
+}
+_SCHEMA_TYPES: Mapping[SettingKind, SettingType] = {
+    "boolean": "boolean",
+    "integer": "integer",
+    "number": "decimal",
+    "string": "text",
 }
 _PLACE = ("model", "device", "threads", "process")
 """Settings that are fields of the `BackendSpec` itself."""

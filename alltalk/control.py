@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from alltalk.backend_types import engine_settings
 from alltalk.config import Config
 from alltalk.config_store import ConfigStore
 from alltalk.engine import Manifest
@@ -83,11 +84,11 @@ class Control:
                 raise BadValue("tts_method", "must name a model")
             return await self._pool.swap(model=model)
 
-    async def load_engine(self, engine: str) -> Offer:
-        """The same with another engine. Raises UnknownEngine as well."""
+    async def load_engine(self, engine: str, model: str = "") -> Offer:
+        """The same with another engine; without `model` its first. Raises UnknownEngine as well."""
         with self._alone():
             self._registry.manifest(engine)
-            return await self._pool.swap(engine)
+            return await self._pool.swap(engine, model)
 
     async def switch(self, what: Switch, on: bool) -> bool:
         """Turn `what` on or off; False when it is so already.
@@ -119,6 +120,54 @@ class Control:
         )
         self._engines_seen = self._registry.stamp()
         self._pool.renew(self._renewed)
+
+    async def change_engine_settings(self, engine: str, patch: Mapping[str, Any]) -> int:
+        """Change settings of `engine`, kept in its file of the home; how many backends load again.
+
+        The current backend is loaded beside the old one; what fails leaves file and engine as they
+        were. Other backends of the engine load again in the background. Raises Changing,
+        UnknownEngine, BadValue, StorageError, and what loading raises.
+        """
+        with self._alone():
+            before = await self._lane.run(self._registry.manifest, engine)
+            known = {each.name: each for each in engine_settings(self._registry, engine)}
+            if unknown := patch.keys() - known.keys():
+                raise BadValue(min(unknown)[:80], f"{before.display_name} has no such setting")
+            values = {name: known[name].read(value) for name, value in patch.items()}
+            after = await self._save_engine(engine, values)
+            try:
+                return await self._load_with(
+                    values, must=_must_load_again(before, after), of=engine
+                )
+            except AllTalkError:
+                await self._save_engine(engine, {name: before.settings[name] for name in values})
+                raise
+
+    async def _save_engine(self, engine: str, values: Mapping[str, Any]) -> Manifest:
+        saved = await self._lane.run(lambda: self._registry.save_settings(engine, settings=values))
+        self._engines_seen = await self._lane.run(self._registry.stamp)
+        self._pool.renew(self._renewed)
+        return saved
+
+    async def _load_with(self, values: Mapping[str, Any], *, must: bool, of: str) -> int:
+        """Have the backends of an engine go by `values`, also where they had their own; how many.
+
+        The current one first: only that one can fail, and then nothing was changed.
+        """
+        count = 0
+        meant = [each for each in self._pool.backends if each.type == of and each.enabled]
+        for backend in sorted(meant, key=lambda each: not each.current):
+            own = {name: value for name, value in values.items() if name in backend.settings}
+            if not must and own == {name: backend.settings[name] for name in own}:
+                continue
+            count += 1
+            if backend.current:
+                await self._pool.swap(settings=own)
+            elif own:
+                await self._pool.edit(backend.id, settings=own)
+            else:
+                await self._pool.restart(backend.id)
+        return count
 
     # Settings
 

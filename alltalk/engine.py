@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from alltalk.audio import Audio
+from alltalk.setting_schema import SettingSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,8 @@ class Manifest:
     models: ModelRule = ModelRule()
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Defaults by V2's names (`def_character_voice`, `temperature_set`, …) and the engine's own."""
+    settings_schema: Mapping[str, SettingSchema] = field(default_factory=dict)
+    """What those of them mean and may be that say so."""
     openai_voices: Mapping[str, str] = field(default_factory=dict)
     """OpenAI's voice names → voices of this engine."""
     shipped_voices: Mapping[str, str] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 The file keeps AllTalk V2's sections, so that those of a V2 install are read as they are:
 `model_details`, `model_capabilties` (sic), `settings` and `openai_voices`. What V2 has no place
 for stands in the section `alltalk`: `display_name`, `capabilities` (fields of Capabilities),
-`models` (fields of ModelRule), `shipped_voices`, `requires`, `extra`, `environment`, `hidden`.
+`models` (fields of ModelRule), `settings_schema` (see `setting_schema.py`), `shipped_voices`,
+`requires`, `extra`, `environment`, `hidden`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Literal, get_type_hints
 
 from alltalk.engine import Capabilities, Manifest, ModelRule
 from alltalk.errors import ConfigError
+from alltalk.setting_schema import read_schemas
 
 Sections = Mapping[str, Any]
 """A `model_settings.json`, as JSON gives it."""
@@ -48,7 +50,8 @@ def make_manifest(name: str, sections: Sections) -> Manifest:
     """The manifest of engine `name`. Raises ConfigError, which names the key at fault."""
     details, ours = _section(sections, "model_details"), _section(sections, "alltalk")
     flags = {key: _flag(key, value) for key, value in _capability_flags(sections).items()}
-    rest = {key: value for key, value in ours.items() if key not in ("capabilities", "models")}
+    apart = ("capabilities", "models", "settings_schema")
+    rest = {key: value for key, value in ours.items() if key not in apart}
     return Manifest(
         name=name,
         manufacturer=str(details.get("manufacturer_name", "")),
@@ -57,6 +60,7 @@ def make_manifest(name: str, sections: Sections) -> Manifest:
         capabilities=Capabilities(**_capabilities(flags, _section(ours, "capabilities"))),
         models=_model_rule(name, ours),
         settings=read_settings(_section(sections, "settings")),
+        settings_schema=read_schemas(_section(ours, "settings_schema")),
         openai_voices=_texts_by_name("openai_voices", _section(sections, "openai_voices")),
         platforms=tuple(p for p in ("windows", "linux", "mac") if flags.get(f"{p}_capable", True)),
         **{"display_name": name, **_values(_OURS, rest, "alltalk")},

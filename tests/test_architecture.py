@@ -20,7 +20,17 @@ LAYERS = (
     # What a sound, a failure and an installation are.
     ("errors", "audio", "home"),
     # The seam to engines, the nouns, text before anything is chosen, files written whole.
-    ("engine", "speech", "text", "narration", "espeak", "torch_compat", "draft", "memory"),
+    (
+        "engine",
+        "setting_schema",
+        "speech",
+        "text",
+        "narration",
+        "espeak",
+        "torch_compat",
+        "draft",
+        "memory",
+    ),
     # Each does one part of the work, and knows nothing of the others.
     (
         *("config_types", "config", "config_store", "engines", "loading", "manifest"),
@@ -49,6 +59,7 @@ LAYERS = (
 
 NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "audio": ("errors",),
+    "engine": ("setting_schema",),
     "home": ("errors",),
     "speech": ("engine",),
     "loading": ("engines",),
@@ -67,7 +78,7 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "assemble": ("resample",),
     "effects": ("resample",),
     "service": ("backend_types", "conversion", "metrics", "status", "tail", "tee"),
-    "control": ("status",),
+    "control": ("backend_types", "status"),
     "metrics": ("recent",),
     "answers": ("metrics", "service"),
     "bench": ("service",),

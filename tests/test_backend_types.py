@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alltalk.backend_types import BackendType, backend_types, missing_type
+from alltalk.backend_types import BackendType, Setting, backend_types, engine_settings, missing_type
 from alltalk.errors import BadValue
 from alltalk.home import Home
 from alltalk.registry import Registry
@@ -48,7 +48,7 @@ def test_an_engines_settings_are_where_it_runs_and_its_own(tone: BackendType) ->
     kinds = {each.name: each.type for each in tone.settings}
     assert kinds["model"] == kinds["process"] == "dropdown"
     assert (kinds["device"], kinds["threads"]) == ("text", "integer")
-    assert (kinds["step_s"], kinds["faults"]) == ("decimal", "boolean")
+    assert (kinds["step_s"], kinds["slots"], kinds["faults"]) == ("decimal", "integer", "boolean")
     assert len(kinds) == len(tone.settings)
 
 
@@ -110,6 +110,8 @@ BAD: dict[str, tuple[str, Any]] = {
     "no choice": ("process", "elsewhere"),
     "unknown model": ("model", "tone-z"),
     "unknown name": ("colour", "red"),
+    "less than it may be": ("slots", 0),
+    "more than it may be": ("generationspeed_set", 2.5),
 }
 
 
@@ -132,3 +134,36 @@ def test_what_was_set_is_told_beside_the_defaults(tone: BackendType) -> None:
 def test_an_engine_that_is_not_installed_still_says_where_it_would_run() -> None:
     spec = BackendSpec(0, "gone", device="cuda")
     assert missing_type("gone").values(spec)["device"] == "cuda"
+
+
+def test_nothing_is_a_value_where_it_leaves_the_setting_to_the_engine(registry: Registry) -> None:
+    level = named(engine_settings(registry, "piper"))["level_db"]
+    assert level.read("") is level.read(None) is None
+    assert (level.read("-30"), level.shipped) == (-30.0, -20.0)
+    assert level.help.endswith("as loud as the voice is. From -60 to -6.")
+
+
+def test_an_engine_is_asked_only_for_what_means_something_to_it(registry: Registry) -> None:
+    xtts, espeak = (named(engine_settings(registry, each)) for each in ("xtts", "espeak"))
+    assert {"temperature_set", "deepspeed_enabled", "runtime"} <= xtts.keys()
+    assert {"def_character_voice", "generationspeed_set"} <= espeak.keys()
+    assert not {"temperature_set", "lowvram_enabled", "deepspeed_enabled"} & espeak.keys()
+    assert "engine_installed" not in xtts
+    assert xtts["precision"].values[0] == "auto"
+
+
+@pytest.mark.parametrize("engine", ["espeak", "parler", "piper", "tone", "vits", "xtts"])
+def test_the_settings_that_engines_come_with_fit_their_schemas(
+    registry: Registry, engine: str
+) -> None:
+    schemas = registry.manifest(engine).settings_schema
+    assert schemas.keys() <= registry.manifest(engine).settings.keys()
+    for setting in engine_settings(registry, engine):
+        assert setting.read(setting.default) == setting.default
+        assert setting.description
+        if setting.name in schemas:
+            assert setting.shipped == setting.default, setting.name
+
+
+def named(settings: tuple[Setting, ...]) -> dict[str, Setting]:
+    return {each.name: each for each in settings}

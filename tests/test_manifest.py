@@ -7,6 +7,7 @@ import pytest
 from alltalk.engine import Capabilities, ModelRule
 from alltalk.errors import ConfigError
 from alltalk.manifest import FILE_NAME, adjusted, make_manifest, read_sections
+from alltalk.setting_schema import SettingSchema
 
 V2 = {
     "model_details": {
@@ -148,3 +149,30 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
     file = tmp_path / FILE_NAME
     file.write_text("\ufeff" + json.dumps(V2), encoding="utf-8")
     assert read_sections(file) == V2
+
+
+def test_settings_say_what_they_mean_and_may_be():
+    level = {"type": ["number", "null"], "minimum": -60, "maximum": -6, "default": -20}
+    mode = {"type": "string", "enum": ["fast", "good"], "description": "How."}
+    manifest = make_manifest("x", {"alltalk": {"settings_schema": {"level": level, "mode": mode}}})
+    assert manifest.settings_schema == {
+        "level": SettingSchema("number", minimum=-60, maximum=-6, nullable=True, default=-20),
+        "mode": SettingSchema("string", "How.", enum=("fast", "good")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "complaint"),
+    [
+        ({"type": "text"}, "settings_schema.level.type is none of boolean, integer"),
+        ({"type": ["number", "string"]}, "settings_schema.level.type"),
+        ({"type": "number", "most": 3}, "settings_schema.level has no most"),
+        ({"type": "number", "minimum": "0"}, "settings_schema.level.minimum: '0' is not a number"),
+        ({"type": "string", "enum": "fast"}, "settings_schema.level.enum: 'fast' is not a list"),
+        ({"type": "string", "description": 1}, "settings_schema.level.description"),
+        ("number", "settings_schema.level is not an object"),
+    ],
+)
+def test_a_schema_that_does_not_hold_is_named(schema, complaint):
+    with pytest.raises(ConfigError, match=f"^{complaint}"):
+        make_manifest("x", {"alltalk": {"settings_schema": {"level": schema}}})

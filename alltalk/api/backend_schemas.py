@@ -145,8 +145,8 @@ def _setting(setting: Setting) -> dict[str, Any]:
     return {
         "name": setting.name,
         "type": setting.type,
-        "description": setting.description,
-        "placeholder": str(setting.default),
+        "description": setting.help,
+        "placeholder": "" if setting.default is None else str(setting.default),
         "is_secret": setting.secret,
         "values": choices,
         "value_names": choices,

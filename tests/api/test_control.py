@@ -15,7 +15,9 @@ from hearing import hear
 from held import HeldEngine
 
 from alltalk.engines.tone.plain import Tone
+from alltalk.errors import BadValue, LoadFailed
 from alltalk.service import SpeechService
+from alltalk.serving.backend_store import BackendSpec
 
 SIX = ("alloy", "echo", "fable", "nova", "onyx", "shimmer")
 EMPTY_JSON = {"content-type": "application/json"}
@@ -234,6 +236,43 @@ async def test_an_engines_own_setting_has_it_loaded_again_and_nobody_notices(
     await client.get("/api/reload_config")
     while service.pool.backends[0].max_usages != 3:
         assert await heard(client) == [220, 220]
+
+
+async def test_changed_engine_settings_are_kept_and_the_engine_is_loaded_with_them(
+    app: FastAPI, client: httpx.AsyncClient, service: SpeechService, tmp_path: Path
+) -> None:
+    change, file = app.state.control.change_engine_settings, tmp_path / "engines/tone"
+    await service.pool.add(BackendSpec(0, "tone", settings={"slots": 2}))
+    assert await change("tone", {"slots": "4", "step_s": 0}) == 2
+    assert json.loads((file / "model_settings.json").read_bytes())["settings"]["slots"] == 4
+    assert service.pool.backends[0].max_usages == 4
+    assert service.pool.spec(1).settings["slots"] == 4  # it had a value of its own
+    assert await change("tone", {"def_character_voice": "mid"}) == 0
+    assert await heard(client, voice="") == [440, 440]
+
+
+async def test_engine_settings_that_do_not_hold_change_nothing(
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    service: SpeechService,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change, loaded = app.state.control.change_engine_settings, service.pool.offers
+    for patch in ({"slots": 0}, {"slots": "many"}, {"colour": "red"}):
+        with pytest.raises(BadValue):
+            await change("tone", patch)
+
+    def fails(*arguments: Any) -> Tone:
+        raise LoadFailed("No room for that many.")
+
+    monkeypatch.setattr("alltalk.engines.tone.engine.load", fails)
+    with pytest.raises(LoadFailed, match="No room"):
+        await change("tone", {"slots": 200})
+    assert service.pool.offers[0] is loaded[0]
+    saved = json.loads((tmp_path / "engines/tone/model_settings.json").read_bytes())
+    assert saved["settings"]["slots"] == 1
+    assert await heard(client) == [220, 220]
 
 
 async def test_a_file_that_is_changed_is_followed_without_being_asked(
