@@ -4,9 +4,9 @@ An engine is a folder with a `model_settings.json` (its `Manifest`) and an `engi
 
     def load(folder: Path, model: str, place: Place, settings: Mapping[str, object]) -> Engine
 
-An engine knows this module, `alltalk.audio` and `alltalk.errors`; nothing of HTTP, configuration
-or other engines. Its methods block. All of them, `load` included, are called from one owning
-thread (`prepare` of a `BatchEngine` excepted).
+An engine knows this module, `alltalk.audio` and `alltalk.errors` (and `alltalk.figures`, if it
+measures itself); nothing of HTTP, configuration or other engines. Its methods block. All of them,
+`load` included, are called from one owning thread (`prepare` of a `BatchEngine` excepted).
 """
 
 from __future__ import annotations

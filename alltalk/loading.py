@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import Any
 
 import alltalk.engines
 from alltalk.engine import BatchEngine, Engine, Manifest, Place
-from alltalk.errors import AllTalkError, LoadFailed, OutOfMemory
+from alltalk.errors import AllTalkError, LoadFailed, OutOfMemory, SynthesisFailed
+from alltalk.figures import Figures
 
 _IMPORTING = threading.Lock()  # what is imported is the process's, so its lock is too
 
@@ -43,28 +44,52 @@ class EngineCode:
         """
         _refuse_missing(manifest)
         try:
-            module = self._import()
+            module = self._import("engine")
             engine = module.load(folder, model, place, settings)
         except AllTalkError:
             raise
         except (Exception, SystemExit) as error:
-            raise _load_error(manifest, model, error) from error
+            what = f"{manifest.display_name} could not load {model}"
+            raise _failure(LoadFailed, what, error) from error
         if not isinstance(engine, Engine | BatchEngine):
             what = type(engine).__name__
             raise LoadFailed(f"load() in {self.folder / 'engine.py'} returned {what}, no engine.")
         return engine
 
+    def bench(
+        self,
+        manifest: Manifest,
+        folder: Path,
+        model: str,
+        place: Place,
+        settings: Mapping[str, Any],
+    ) -> Generator[Figures]:
+        """What the engine measures of itself, where it brings a `bench.py`; takes what `load` does.
+
+        Raises what `load` raises, SynthesisFailed.
+        """
+        if not (self.folder / "bench.py").is_file():
+            return
+        _refuse_missing(manifest)
+        try:
+            yield from self._import("bench").bench(folder, model, place, settings)
+        except AllTalkError:
+            raise
+        except Exception as error:
+            what = f"{manifest.display_name} could not measure {model}"
+            raise _failure(SynthesisFailed, what, error) from error
+
     def is_same_as(self, folder: Path) -> bool:
         """True when `folder` is where the code lies."""
         return self.folder.resolve() == folder.resolve()
 
-    def _import(self) -> ModuleType:
-        """The module `engine`. Raises LoadFailed if other code has taken its name."""
+    def _import(self, name: str) -> ModuleType:
+        """The module of that name. Raises LoadFailed if other code has taken it."""
         with _IMPORTING:
             parent, _, _ = self.package.rpartition(".")
             if parent == alltalk.engines.__name__ and self.package not in sys.modules:
                 _import_folder(self.package, self.folder)
-            module = importlib.import_module(f"{self.package}.engine")
+            module = importlib.import_module(f"{self.package}.{name}")
         imported = Path(str(module.__file__)).parent
         if not self.is_same_as(imported):
             raise LoadFailed(
@@ -111,9 +136,8 @@ def _import_folder(package: str, folder: Path) -> None:
             raise
 
 
-def _load_error(manifest: Manifest, model: str, error: BaseException) -> AllTalkError:
-    """What a foreign exception during loading means."""
-    what = f"{manifest.display_name} could not load {model}"
+def _failure(kind: type[AllTalkError], what: str, error: BaseException) -> AllTalkError:
+    """What a foreign exception means; `kind`, unless it is want of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
         return OutOfMemory(f"{what}: there is not enough memory.")
-    return LoadFailed(f"{what}: {type(error).__name__}: {error}")
+    return kind(f"{what}: {type(error).__name__}: {error}")

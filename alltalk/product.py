@@ -67,10 +67,12 @@ def build(
     home: Home,
     *,
     engine: str | None = None,
+    device: str = "cpu",
     solo: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Product:
-    """The parts for `home`. With `engine`, that engine speaks, whatever backends are saved.
+    """The parts for `home`. With `engine`, that engine speaks, on `device`, whatever backends are
+    saved.
 
     `solo`: of those saved, only the current one is there, and no change is kept. Raises
     ConfigError, UnknownEngine.
@@ -80,7 +82,8 @@ def build(
     settings = config.current
     registry = Registry(home)
     cores = os.cpu_count() or 1
-    first = BackendSpec(id=0, type=_first_engine(registry, engine or settings.speech.engine))
+    speaks = _first_engine(registry, engine or settings.speech.engine)
+    first = BackendSpec(id=0, type=speaks, device=device)
     store = BackendStore(None if engine else home.backends_file, [first])
     store.load()  # what does not hold is told now: while a server starts it would be a traceback
     pool = BackendPool(

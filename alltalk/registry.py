@@ -12,7 +12,7 @@ import importlib.util
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -22,6 +22,7 @@ import alltalk.engines
 from alltalk.draft import write_whole
 from alltalk.engine import BatchEngine, Engine, Manifest, ModelRule, Place
 from alltalk.errors import ConfigError, UnknownEngine, UnknownModel
+from alltalk.figures import Figures
 from alltalk.home import Home
 from alltalk.loading import EngineCode, missing_imports
 from alltalk.manifest import FILE_NAME, adjusted, make_manifest, read_sections
@@ -124,6 +125,16 @@ class Registry:
         self.model_folder(name, model)
         effective = {**found.manifest.settings, **settings}
         return found.code.load(found.manifest, self.folder(name), model, place, effective)
+
+    def bench(self, name: str, model: str, place: Place) -> Generator[Figures]:
+        """What the engine measures of itself with `model`; nothing for an engine without a bench.
+
+        Raises what `load` raises, SynthesisFailed.
+        """
+        found = self._engine(name)
+        self.model_folder(name, model)
+        settings = found.manifest.settings
+        yield from found.code.bench(found.manifest, self.folder(name), model, place, settings)
 
     def save_settings(
         self,

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
     # What a sound, a failure and an installation are.
-    ("errors", "audio", "home"),
+    ("errors", "audio", "figures", "home"),
     # The seam to engines, the nouns, text before anything is chosen, files written whole.
     (
         "engine",
@@ -88,7 +88,7 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
 }
 """Imports inside a layer, or upwards."""
 
-ENGINES_MAY_IMPORT = ("audio", "engine", "errors", "espeak", "torch_compat")
+ENGINES_MAY_IMPORT = ("audio", "engine", "errors", "espeak", "figures", "torch_compat")
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "fastapi": ("api", "app", "deploy", "ui"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from alltalk.bench import Load, Report, measure
 from alltalk.bench.plot import check_plot, plot
 from alltalk.errors import BadValue, SynthesisFailed
+from alltalk.figures import Figures
 from alltalk.home import Home
 from alltalk.product import build, running
+from alltalk.registry import Registry
 from alltalk.speech import SpeechRequest
 
 WORDS = "one two three four five"
@@ -76,7 +79,56 @@ def test_one_engine_is_measured_and_told_as_json(tmp_path):
     assert (report.engine, report.model, report.voice) == ("tone", "tone-a", "low")
     assert [load.clients for load in report.loads] == [1, 3]
     assert report.memory_mb is None or report.memory_mb > 20
-    assert report.as_dict() == told["engines"][0] | {"loads": tuple(told["engines"][0]["loads"])}
+    assert json.loads(json.dumps(report.as_dict())) == told["engines"][0]
+
+
+BENCH = """
+from alltalk.errors import OutOfMemory
+from alltalk.figures import Figures
+
+
+def bench(folder, model, place, settings):
+    yield Figures(f"{model} on {place.device}", ("", "beeps"), (("low", settings["beeps"]),))
+    if settings["beeps"] > 8:
+        raise ZeroDivisionError("nine beeps")
+"""
+
+
+def a_home_whose_engine_measures_itself(home: Path, beeps: int) -> None:
+    folder = home / "engines/toot"
+    shutil.copytree(Registry(Home(home)).code_folder("tone"), folder)
+    manifest = json.loads((folder / "model_settings.json").read_text())
+    manifest["settings"]["beeps"] = beeps
+    (folder / "model_settings.json").write_text(json.dumps(manifest))
+    (folder / "bench.py").write_text(BENCH)
+
+
+def test_an_engine_that_measures_itself_adds_its_own_tables(tmp_path):
+    a_home_whose_engine_measures_itself(tmp_path, 7)
+    asked = ("bench", "--home", str(tmp_path), "--engine", "toot", "--clients", "1")
+    asked += ("--seconds", "0", "--text", WORDS)
+    shown = alltalk(*asked).stdout
+    assert "requests/s" in shown
+    assert "tone-a on cpu" in shown.partition("requests/s")[2]
+    (told,) = json.loads(alltalk(*asked, "--json").stdout)["engines"]
+    expected = Figures("tone-a on cpu", ("", "beeps"), (("low", 7),))
+    assert Report.of(told).figures == (expected,)
+    assert "tone-a on cpu" not in alltalk(*asked, "--plain").stdout
+
+
+def test_an_engine_whose_own_measurement_fails_says_why_below_the_common_table(tmp_path):
+    a_home_whose_engine_measures_itself(tmp_path, 9)
+    asked = ("bench", "--home", str(tmp_path), "--engine", "toot", "--clients", "1")
+    run = alltalk(*asked, "--seconds", "0", "--text", WORDS)
+    assert run.returncode == 1
+    assert "tone-a on cpu" in run.stdout
+    assert "could not measure tone-a: ZeroDivisionError: nine beeps" in run.stderr
+
+
+def test_numbers_are_shown_with_as_many_digits_as_tell_something():
+    figures = Figures("Some", ("", "s"), (("a", 0.123), ("b", 12.34), ("c", 1234.5), ("d", None)))
+    assert [row[1] for row in figures.texts()] == ["0.12", "12.3", "1234", "-"]
+    assert "Some\n\n|  | s |\n| --- | --- |\n| a | 0.12 |" in figures.markdown()
 
 
 def test_without_an_engine_each_that_can_speak_is_measured_and_the_rest_left_out(tmp_path):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from alltalk.errors import SynthesisFailed
+from alltalk.figures import Figures
 from alltalk.service import SpeechService
 from alltalk.serving.requests import new_id
 from alltalk.speech import SpeechRequest, Ticket
@@ -58,6 +59,8 @@ class Report:
     memory_mb: float | None
     """The most that the process had, with the engine's own if it has one; None: not known."""
     loads: tuple[Load, ...]
+    figures: tuple[Figures, ...] = ()
+    """What the engine measured of itself."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -66,7 +69,9 @@ class Report:
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Report:
         """What `as_dict` told."""
-        return cls(**{**told, "loads": tuple(Load(**load) for load in told["loads"])})
+        loads = tuple(Load(**load) for load in told["loads"])
+        figures = tuple(map(Figures.of, told["figures"]))
+        return cls(**{**told, "loads": loads, "figures": figures})
 
 
 @dataclass(frozen=True, slots=True)

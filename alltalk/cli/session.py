@@ -12,9 +12,11 @@ from alltalk.service import SpeechService
 
 
 @asynccontextmanager
-async def session(home: Path | None, engine: str | None) -> AsyncGenerator[SpeechService]:
-    """The service of `home`, with `engine` loaded, or the configured one."""
-    product = build(Home.find(home), engine=engine, solo=True)
+async def session(
+    home: Path | None, engine: str | None, device: str = "cpu"
+) -> AsyncGenerator[SpeechService]:
+    """The service of `home`, with `engine` loaded on `device`, or the configured one."""
+    product = build(Home.find(home), engine=engine, device=device, solo=True)
     async with running(product, tended=False):
         await product.service.pool.ready()
         yield product.service

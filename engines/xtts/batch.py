@@ -54,7 +54,7 @@ class BatchedXtts:
         self._chosen, self._settings, self._device = Settings.of(settings), settings, place.device
         precision = chosen_precision(self._chosen.precision, place.device)
         loaded = read_model(folder, place.device, deepspeed=False)
-        self._model, self._config = loaded.model, loaded.model.config
+        self.model, self._config = loaded.model, loaded.model.config
         self._voices = Voices(loaded, folder / "model.pth", kept)
         self._reader = Reader.of(loaded.model)
         self._sample_rate: int = self._config.audio.output_sample_rate
@@ -74,16 +74,16 @@ class BatchedXtts:
         self.capabilities = capabilities(self._reader, slots=self.slots, deepspeed=not asked)
 
     def _make_runtime(self, precision: str) -> None:
-        gpt = self._model.gpt
+        gpt = self.model.gpt
         vocoder = self._chosen.vocoder_precision
         if not self._on_cpu:
             gpt.gpt.to(getattr(torch, precision))
         if vocoder == "auto":
             vocoder = "float32" if self._on_cpu else "float16"
-        self._decoder = Decoder(gpt, precision, self.slots)
-        self._vocoder = Vocoder(self._model.hifigan_decoder, getattr(torch, vocoder))
+        self.decoder = Decoder(gpt, precision, self.slots)
+        self.vocoder = Vocoder(self.model.hifigan_decoder, getattr(torch, vocoder))
         if not self._on_cpu:
-            self._decoder.reserve(self.slots)  # what fits now fits later
+            self.decoder.reserve(self.slots)  # what fits now fits later
 
     def voices(self) -> Sequence[Voice]:
         """The model's studio speakers."""
@@ -115,7 +115,7 @@ class BatchedXtts:
         if len(self._open) >= self.slots:
             raise NoRoom(f"XTTS speaks {self.slots} utterances at once.")
         try:
-            self._decoder.reserve(len(self._open) + 1)
+            self.decoder.reserve(len(self._open) + 1)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -144,28 +144,28 @@ class BatchedXtts:
     def rest(self) -> None:
         """Move the weights to the CPU, and drop the cache, and what was captured over it."""
         with self._voices.listening:
-            self._decoder.release()
-            self._model.to("cpu")
+            self.decoder.release()
+            self.model.to("cpu")
         _empty_cuda()
 
     def wake(self) -> None:
         """Move them back."""
         with self._voices.listening:
-            self._model.to(self._device)
+            self.model.to(self._device)
             if not self._on_cpu:
-                self._decoder.reserve(self.slots)
+                self.decoder.reserve(self.slots)
 
     def close(self) -> None:
         """Free the model."""
         self._open.clear()
         self._rows.clear()
         self._joining = None
-        del self._decoder, self._vocoder, self._voices, self._model
+        del self.decoder, self.vocoder, self._voices, self.model
         gc.collect()  # coqui's models hold on to themselves
         _empty_cuda()
 
     def _decode(self) -> list[Event]:
-        tokens, latents = self._decoder.step()
+        tokens, latents = self.decoder.step()
         events = []
         for spoken, token, latent in list(zip(self._rows, tokens, latents, strict=True)):
             events += self._guarded(spoken, self._said, token, latent)
@@ -176,8 +176,8 @@ class BatchedXtts:
         clip = spoken.clip
         assert clip is not None
         clip.add(token, latent)
-        ended = token == self._decoder.stop_token
-        if ended or len(clip.tokens) >= self._decoder.most_tokens:
+        ended = token == self.decoder.stop_token
+        if ended or len(clip.tokens) >= self.decoder.most_tokens:
             clip.waveform.ended = True
             self._free(spoken)
         if self._chosen.guarded:
@@ -191,8 +191,8 @@ class BatchedXtts:
             text, tokens = spoken.pieces.popleft()
             clip = spoken.clip = Clip.of(
                 text,
-                self._decoder.prompt(spoken.prepared.latents.prompt, tokens),
-                self._vocoder.frames(spoken.prepared.manner.speed),
+                self.decoder.prompt(spoken.prepared.latents.prompt, tokens),
+                self.vocoder.frames(spoken.prepared.manner.speed),
                 spoken.prepared.latents.speaker,
                 (self._chosen.first_chunk_tokens, self._chosen.longest_chunk_tokens),
             )
@@ -200,7 +200,7 @@ class BatchedXtts:
         beside = BESIDE if self._on_cpu else BESIDE_CUDA
         piece = clip.next_piece(beside if self._rows else ALONE)
         row = len(self._rows)
-        latents = self._decoder.prefill(row, piece, clip.prefilled)
+        latents = self.decoder.prefill(row, piece, clip.prefilled)
         clip.prefilled += piece.shape[1]
         if clip.prefilled < clip.prompt.shape[1]:
             return []
@@ -209,7 +209,7 @@ class BatchedXtts:
         prepared = spoken.prepared
         seed = prepared.seed + spoken.said_pieces
         spoken.said_pieces += 1
-        drawn = self._decoder.join(row, clip.prefilled, latents[:, -1], prepared.manner, seed)
+        drawn = self.decoder.join(row, clip.prefilled, latents[:, -1], prepared.manner, seed)
         return self._said(spoken, *drawn)
 
     def _vocode(self, due: Sequence[Spoken]) -> list[Event]:
@@ -222,7 +222,7 @@ class BatchedXtts:
             else:
                 windows.append((spoken, window))
         try:
-            sounds = self._vocoder([window for _, window in windows]) if windows else []
+            sounds = self.vocoder([window for _, window in windows]) if windows else []
         except (RuntimeError, MemoryError) as error:
             return events + [self._failed(spoken, _failure(error)) for spoken, _ in windows]
         copies = _to_host(sounds)
@@ -265,7 +265,7 @@ class BatchedXtts:
         elif spoken in self._rows:
             row = self._rows.index(spoken)
             clip = self._joining.clip if self._joining else None
-            last = self._decoder.leave(row, clip.prefilled if clip else 0)
+            last = self.decoder.leave(row, clip.prefilled if clip else 0)
             self._rows[row] = self._rows[last]
             self._rows.pop()
 

@@ -28,7 +28,7 @@ class Decoder:
     def __init__(self, gpt: Any, precision: str, slots: int) -> None:
         """`gpt`: coqui's, on its device; its trunk is in `precision` by then, or on the CPU."""
         self._gpt, self._slots = gpt, slots
-        self._trunk = Trunk(gpt, precision)
+        self.trunk = Trunk(gpt, precision)
         self.stop_token = int(gpt.stop_audio_token)
         self.most_tokens = int(gpt.max_gen_mel_tokens)
         self._tokens = int(gpt.mel_head.out_features)
@@ -36,7 +36,7 @@ class Decoder:
 
     def release(self) -> None:
         """Free all rows, and their memory."""
-        gpt, trunk = self._gpt, self._trunk
+        gpt, trunk = self._gpt, self.trunk
         most_text = gpt.text_pos_embedding.emb.num_embeddings
         self._past_end = MOST_CONDITIONING + most_text + 1 + self.most_tokens
         self._cache = Cache(
@@ -76,7 +76,7 @@ class Decoder:
         """Latents [1, t, width] of a `piece` of a prompt, whose first position is `start`."""
         stop = start + piece.shape[1]
         positions = torch.arange(start, stop, device=piece.device)[None]
-        return self._trunk(piece, self._cache, row, positions, stop)
+        return self.trunk(piece, self._cache, row, positions, stop)
 
     def join(
         self, row: int, length: int, latent: torch.Tensor, manner: Manner, seed: int
@@ -127,7 +127,7 @@ class Decoder:
         count = state.count[:rows].clamp_max(self.most_tokens)
         x = gpt.mel_embedding(state.token[:rows]) + gpt.mel_pos_embedding.emb(count)
         positions = state.position[:rows].clamp_max(self._past_end)
-        latents = self._trunk(x[:, None], self._cache, 0, positions[:, None], length)[:, 0]
+        latents = self.trunk(x[:, None], self._cache, 0, positions[:, None], length)[:, 0]
         return self._draw(latents, 0, rows), latents
 
     def _draw(self, latents: torch.Tensor, first: int, stop: int) -> torch.Tensor:

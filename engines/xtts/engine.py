@@ -25,7 +25,12 @@ def load(
     from .settings import Settings
     from .speaking import Xtts
 
+    runs_as = BatchedXtts if Settings.of(settings).runtime == "batched" else Xtts
+    return runs_as(model_folder(folder, model), folder / ".latents", place, settings)
+
+
+def model_folder(folder: Path, model: str) -> Path:
+    """Where the files of the model `xtts - <name>` lie."""
     for loader in LOADERS:
         model = model.removeprefix(loader)
-    runs_as = BatchedXtts if Settings.of(settings).runtime == "batched" else Xtts
-    return runs_as(folder / "models" / model, folder / ".latents", place, settings)
+    return folder / "models" / model

@@ -33,7 +33,7 @@ class Xtts:
         torch.set_num_threads(place.threads)  # of this thread, which owns the engine
         asked = settings.get("deepspeed_enabled") is True
         loaded = read_model(folder, place.device, deepspeed=asked)
-        self._model, self._device, self._settings = loaded.model, place.device, settings
+        self.model, self._device, self._settings = loaded.model, place.device, settings
         self._voices = Voices(loaded, folder / "model.pth", kept)
         self._reader = Reader.of(loaded.model)
         self._sample_rate: int = loaded.model.config.audio.output_sample_rate
@@ -52,13 +52,11 @@ class Xtts:
         """
         latents = self._voices.latents(utterance.voice)
         language = self._reader.language(utterance.language or utterance.voice.language)
-        manner = Manner.of(utterance, self._settings, self._model.config)
+        manner = Manner.of(utterance, self._settings, self.model.config)
         draws = drawing(utterance.sampling.seed)
         for piece in self._reader.pieces(utterance.text, language):
             tokens = self._reader.tokens(piece, language)
-            steps = each_within(
-                draws, say(self._model, tokens, latents, manner, self._chunk_tokens)
-            )
+            steps = each_within(draws, say(self.model, tokens, latents, manner, self._chunk_tokens))
             try:
                 for sound in steps:
                     yield None if sound is None else self._chunk(sound)
@@ -69,16 +67,16 @@ class Xtts:
 
     def rest(self) -> None:
         """Move the weights to the CPU."""
-        self._model.to("cpu")
+        self.model.to("cpu")
         torch.cuda.empty_cache()
 
     def wake(self) -> None:
         """Move them back."""
-        self._model.to(self._device)
+        self.model.to(self._device)
 
     def close(self) -> None:
         """Free the model."""
-        del self._model, self._voices
+        del self.model, self._voices
         gc.collect()  # coqui's models hold on to themselves
         torch.cuda.empty_cache()
 

@@ -89,12 +89,12 @@ class Vocoder:
 
     def __init__(self, decoder: Any, dtype: torch.dtype) -> None:
         """`decoder`: coqui's, on its device; its generator is changed to `dtype`."""
-        self._generator = decoder.waveform_decoder.to(dtype)
-        self._dtype = dtype
+        self.generator = decoder.waveform_decoder.to(dtype)
+        self.dtype = dtype
         self._stretches = [decoder.ar_mel_length_compression / decoder.output_hop_length]
         if decoder.output_sample_rate != decoder.input_sample_rate:
             self._stretches.append(decoder.output_sample_rate / decoder.input_sample_rate)
-        for module in self._generator.modules():
+        for module in self.generator.modules():
             if is_parametrized(module, "weight"):  # else computed anew for each window
                 remove_parametrizations(module, "weight")
 
@@ -125,7 +125,7 @@ class Vocoder:
         for row, window in zip(frames, windows, strict=True):
             row[:, : window.frames.shape[1]] = window.frames
         speakers = torch.stack([window.speaker for window in windows])
-        sound: torch.Tensor = self._generator(
-            frames.to(self._dtype), g=speakers.to(frames.device, self._dtype)
+        sound: torch.Tensor = self.generator(
+            frames.to(self.dtype), g=speakers.to(frames.device, self.dtype)
         )
         return sound[:, 0].float()

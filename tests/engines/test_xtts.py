@@ -351,7 +351,7 @@ def test_a_language_without_its_package_says_what_to_install(engine, monkeypatch
 )
 def test_no_text_is_too_long(engine, language, text):
     pieces = engine._reader.pieces(text, language)
-    limit = engine._model.tokenizer.char_limits[language]
+    limit = engine.model.tokenizer.char_limits[language]
     assert pieces
     assert max(map(len, pieces)) <= limit
     for piece in pieces:

@@ -177,8 +177,8 @@ def test_at_real_size_it_is_coquis_inference(tmp_path):
     tokens, latents, samples = coqui_says(model, greedy(TEXTS[0]))
     del model
     engine = load(tmp_path)
-    engine._decoder.reserve(1)
-    engine._decoder.most_tokens = 40
+    engine.decoder.reserve(1)
+    engine.decoder.most_tokens = 40
     (ours,) = take_all(engine, greedy(TEXTS[0]))
     assert ours.clip.tokens == tokens
     found = torch.stack(ours.clip.waveform.latents).numpy()[: len(latents)]
@@ -267,17 +267,17 @@ def test_join_and_leave_in_any_order_touches_nobody_else(engine, dice):
     assert not engine._rows
     assert not engine._open
     assert engine._joining is None
-    assert engine._decoder._lengths == []
+    assert engine.decoder._lengths == []
 
 
 def test_a_step_may_take_in_rows_and_positions_that_nobody_uses(engine, monkeypatch):
     """As a captured one does, which is for a power of two of rows and a multiple of positions."""
     said = [say(TEXTS[n], seed=n) for n in range(3)]
     expected = [take.clip.tokens for take in take_all(engine, *said)]
-    engine._decoder.reserve(8)
-    step = engine._decoder._step
+    engine.decoder.reserve(8)
+    step = engine.decoder._step
     monkeypatch.setattr(
-        engine._decoder, "_step", lambda rows, length: step(8, -(-length // 256) * 256)
+        engine.decoder, "_step", lambda rows, length: step(8, -(-length // 256) * 256)
     )
     assert [take.clip.tokens for take in take_all(engine, *said)] == expected
 
@@ -333,7 +333,7 @@ def test_what_fails_in_one_prompt_fails_that_utterance_alone(engine, monkeypatch
         raise torch.OutOfMemoryError("out of memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine._decoder, "prompt", full)
+        patched.setattr(engine.decoder, "prompt", full)
         failed = [event for _ in range(3) for event in heard_by(first, engine.step())]
     (error,) = [event.error for event in failed if event.stream is late]
     assert isinstance(error, OutOfMemory)
