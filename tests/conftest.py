@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -10,6 +11,17 @@ from pathlib import Path
 
 import pytest
 from disks import mounted
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_imported_is_no_garbage() -> None:
+    """Every server that stops collects garbage, which took longer than most tests.
+
+    torch, Gradio and others that an earlier module imported are a million objects to look at.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
