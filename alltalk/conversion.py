@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from alltalk.audio import Audio, join
 from alltalk.config import Config
 from alltalk.effects import Stage
-from alltalk.effects.rvc.files import digest, list_voices, voice_path
+from alltalk.effects.rvc.files import BASE, digest, find_embedder, list_voices, voice_path
 from alltalk.effects.rvc.shelf import NewRvcVoice, Shelf
 from alltalk.engine import Chunk, Place
 from alltalk.errors import Unsupported
@@ -68,6 +68,18 @@ class Conversions:
         """Names of the voices that can be converted to; none while conversion is switched off."""
         return await self._disk.run(list_voices, self._folder) if self.enabled else []
 
+    async def ready_voices(self) -> list[str]:
+        """As `voices`, where sound can be converted now.
+
+        Raises what keeps it from that, one thing at a time: Unsupported where it is not installed
+        or switched off, RvcBaseMissing.
+        """
+        _required()
+        embedder = self._config().rvc_settings.embedder_model
+        await self._disk.run(find_embedder, self._folder / BASE, embedder)
+        self._require_enabled()
+        return await self.voices()
+
     async def require(self, name: str) -> None:
         """Raises as `digests` where the voice `name` is not there."""
         await self._disk.run(self.digests, [name])
@@ -86,11 +98,7 @@ class Conversions:
 
         Raises UnknownRvcVoice, StorageError; Unsupported while conversion is switched off.
         """
-        if not self.enabled:
-            raise Unsupported(
-                "Voice conversion is switched off. Switch rvc_settings.rvc_enabled on in the "
-                "settings, or send the request without an RVC voice."
-            )
+        self._require_enabled()
         return {name: digest(voice_path(self._folder, name)) for name in names}
 
     def convert_now(self, audio: Audio, conversion: Conversion) -> Audio:
@@ -153,6 +161,13 @@ class Conversions:
         """Begin nothing more."""
         for lanes in (self._lane, self._loading, self._disk, self._shelving):
             lanes.close()
+
+    def _require_enabled(self) -> None:
+        if not self.enabled:
+            raise Unsupported(
+                "Voice conversion is switched off. Switch rvc_settings.rvc_enabled on in the "
+                "settings, or send the request without an RVC voice."
+            )
 
     async def _open(self, conversion: Conversion, sample_rate: int) -> Stage:
         return await self._loading.pick().run(self._opened, conversion, sample_rate)

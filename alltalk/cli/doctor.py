@@ -21,7 +21,7 @@ from alltalk import __version__
 from alltalk.cli.options import HomeOption
 from alltalk.config_store import ConfigStore
 from alltalk.conversion import missing_packages
-from alltalk.effects.rvc.files import list_voices
+from alltalk.effects.rvc.files import BASE, list_voices
 from alltalk.engine import Manifest
 from alltalk.errors import AllTalkError
 from alltalk.home import Home
@@ -119,7 +119,7 @@ def _engine(registry: Registry, name: str) -> Finding:
 def _conversion(home: Home) -> Finding:
     """Nobody needs it, so it is worth advice only once there is a voice to convert to."""
     title, voices = "Voice conversion (RVC)", list_voices(home.rvc_models)
-    base = home.rvc_models / ".base"
+    base = home.rvc_models / BASE
     if missing := missing_packages():
         advice = _install("rvc") if voices else ""
         return Finding(title, f"not installed: {', '.join(missing)}", advice)

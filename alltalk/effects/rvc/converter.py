@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alltalk.audio import Audio, join
-from alltalk.effects.rvc.files import digest, index_of, voice_path
+from alltalk.effects.rvc.files import BASE, digest, index_of, voice_path
 from alltalk.effects.rvc.pitch import METHODS, OTHER_NAMES
 from alltalk.effects.rvc.store import Store
 from alltalk.engine import Place
@@ -43,7 +43,7 @@ class Converter:
         the memory; float16 on a GPU, bfloat16 on a processor.
         """
         self._folder = folder
-        self._base = folder / ".base"
+        self._base = folder / BASE
         self._place = place
         self._half = half
         self._voices: Store[Voice] = Store(memory_bytes)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from alltalk.effects.rvc.fairseq import read_fairseq
-from alltalk.errors import RvcBaseMissing, RvcModelInvalid
+from alltalk.effects.rvc.files import find_embedder
+from alltalk.errors import RvcModelInvalid
 from alltalk.torch_compat import prepare_transformers
 from alltalk.torch_compat.checkpoints import building, read_checkpoint
 
@@ -87,18 +88,6 @@ def load_embedder(base: Path, name: str, device: str, dtype: torch.dtype) -> Emb
     with building(place if place.is_dir() else place.parent):
         network, projection = _build(place, config, weights)
         return Embedder(network, projection, device, dtype)
-
-
-def find_embedder(base: Path, name: str) -> Path:
-    """The folder or file of the embedder `name`: hubert or contentvec. Raises RvcBaseMissing."""
-    for stem in (name, f"{name}_base"):
-        for place in (base / stem, base / f"{stem}.pt"):
-            if place.is_file() or (place / "config.json").is_file():
-                return place
-    raise RvcBaseMissing(
-        f"Voice conversion needs the embedder {name!r}: install it with `alltalk models install "
-        f"rvc`, or put {name}_base.pt, or a folder {name} of the transformers library, into {base}."
-    )
 
 
 def _read_folder(folder: Path, kind: type[HubertConfig]) -> tuple[HubertConfig, dict[str, Tensor]]:

@@ -6,7 +6,10 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from alltalk.errors import StorageError, UnknownRvcVoice
+from alltalk.errors import RvcBaseMissing, StorageError, UnknownRvcVoice
+
+BASE = ".base"
+"""The folder, below that of the voices, of the models that all voices share."""
 
 
 def list_voices(folder: Path) -> list[str]:
@@ -35,6 +38,18 @@ def index_of(path: Path) -> Path | None:
     """
     found = [each for each in path.parent.glob("*.index") if not each.name.startswith(".")]
     return found[0] if len(found) == 1 else None
+
+
+def find_embedder(base: Path, name: str) -> Path:
+    """The folder or file of the embedder `name`: hubert or contentvec. Raises RvcBaseMissing."""
+    for stem in (name, f"{name}_base"):
+        for place in (base / stem, base / f"{stem}.pt"):
+            if place.is_file() or (place / "config.json").is_file():
+                return place
+    raise RvcBaseMissing(
+        f"Voice conversion needs the embedder {name!r}: install it with `alltalk models install "
+        f"rvc`, or put {name}_base.pt, or a folder {name} of the transformers library, into {base}."
+    )
 
 
 def digest(path: Path) -> str:
