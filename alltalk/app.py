@@ -122,7 +122,9 @@ def _largest_body(path: str, clip_bytes: int, rvc_bytes: int) -> int:
     """Bytes of a request to `path`."""
     if path == "/v1/rvc-voices":
         return 2 * rvc_bytes + LARGEST_BODY
-    if path == "/v1/documents" or path.startswith(f"{PAGES_PATH}/"):
+    if path.startswith(f"{PAGES_PATH}/"):
+        return max(LARGEST_FILE, 2 * rvc_bytes, MOST_CLIPS * clip_bytes) + LARGEST_BODY
+    if path == "/v1/documents":
         return LARGEST_FILE + LARGEST_BODY
     if path == "/v1/voices":
         return MOST_CLIPS * clip_bytes + LARGEST_BODY

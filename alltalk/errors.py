@@ -106,7 +106,8 @@ class NameTaken(BadInput):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"There is a voice {name[:80]!r} already. Choose another name, or send overwrite=true."
+            f"There is a voice {name[:80]!r} already. Choose another name, or have it replaced "
+            "(`overwrite`)."
         )
 
 

@@ -17,6 +17,9 @@ from alltalk.voices import Added, NewVoice, Reloaded, VoiceLibrary, VoiceRegistr
 
 logger = logging.getLogger(__name__)
 
+PREVIEW = "The quick brown fox jumps over the lazy dog. How does this voice sound to you?"
+"""What every preview says: all letters of the alphabet, and a question."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

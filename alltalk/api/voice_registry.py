@@ -19,12 +19,10 @@ from alltalk.engine import Voice
 from alltalk.errors import NotFound, Unsupported
 from alltalk.service import SpeechService
 from alltalk.speech import FORMATS, SpeechRequest
+from alltalk.studio import PREVIEW
 from alltalk.voices import NewVoice, find_voice
 
 router = APIRouter(tags=["Voices"])
-
-PREVIEW = "The quick brown fox jumps over the lazy dog. How does this voice sound to you?"
-"""What every preview says: all letters of the alphabet, and a question."""
 
 LanguageTag = Annotated[str, Field(pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*)?$")]
 

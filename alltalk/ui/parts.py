@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from alltalk.errors import AllTalkError, Forbidden
+from alltalk.config import Config
+from alltalk.errors import AllTalkError, Forbidden, TooLarge
 from alltalk.keys import Role
+from alltalk.serving.requests import new_id
+from alltalk.speech import Ticket
 from alltalk.ui.long_text_view import shown_text, status_html
 
 Update = dict[Any, Any]
@@ -28,6 +32,21 @@ def outside_tabs(make: Callable[[], Any]) -> Any:
         return make()
     finally:
         context.block = inside
+
+
+def opened(call: Callable[..., Any]) -> None:
+    """Give `call` the events of the page being built: it is opened, or its tab is chosen again.
+
+    What was true when it was opened may have changed on another tab.
+    """
+    context = gr.context.Context
+    assert context.root_block is not None, "a tab is built inside Blocks"
+    call(context.root_block.load)
+    block = context.block
+    while block is not None and not isinstance(block, gr.Tab):
+        block = block.parent
+    if block is not None:
+        call(block.select)
 
 
 def telling(call: Callable[..., Any], status: Any) -> Callable[..., Any]:
@@ -60,6 +79,27 @@ def client(request: gr.Request) -> tuple[str, bool]:
     if (key := scope.get("alltalk.key")) is not None:
         return key.name, True
     return (scope["client"][0] if scope.get("client") else ""), False
+
+
+def ticket(request: gr.Request, config: Config) -> Ticket:
+    """For one thing that whoever asks wants spoken."""
+    who, named = client(request)
+    return Ticket(new_id(), who, named, deadline_s=config.admission.deadline_s, door="/ui")
+
+
+def uploaded(files: str | list[str] | None, largest_bytes: int) -> list[Path]:
+    """What a visitor has sent, which may be nothing. Raises TooLarge for what the API refuses."""
+    paths = [Path(each) for each in ([files] if isinstance(files, str) else files or ())]
+    for path in paths:
+        if (size := path.stat().st_size) > largest_bytes:
+            raise TooLarge(size, largest_bytes)
+    return paths
+
+
+def forget(paths: Iterable[Path]) -> None:
+    """Delete what a visitor had sent: it was copied to where it belongs."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def role_of(request: gr.Request) -> Role:

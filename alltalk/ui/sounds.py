@@ -24,7 +24,7 @@ class Take:
 
     def __init__(self, service: SpeechService, request: SpeechRequest, ticket: Ticket) -> None:
         # Not the request's id, which listings show to others.
-        self.name = f"{PREFIX}{secrets.token_hex(16)}{request.format.suffix}"
+        self.name = new_name(request.format)
         self.format, self.ticket = request.format, ticket
         self._service, self._request = service, request
         self._pieces: list[bytes] = []
@@ -53,6 +53,16 @@ class Take:
     async def ended(self) -> None:
         """Return when it is a file. Raises what kept it from becoming one, Cancelled included."""
         await self._until(lambda: self._is_over)
+
+    async def going_on(self, every_s: float) -> AsyncGenerator[None]:
+        """One None every `every_s` seconds until it has ended. Raises as `ended`."""
+        while True:
+            try:
+                async with asyncio.timeout(every_s):
+                    await self.ended()
+                return
+            except TimeoutError:
+                yield None
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         """All of it from its beginning, as far as it is, then as it comes."""
@@ -95,6 +105,12 @@ class Sounds:
         task.add_done_callback(lambda _: self._takes.pop(take.name, None))
         return take
 
+    async def keep(self, content: bytes, format: AudioFormat) -> str:
+        """Make `content` a sound that is heard here; its name. Raises StorageError."""
+        name = new_name(format)
+        await self._service.lane().run(self._service.outputs.write, name, content)
+        return name
+
     def stop(self, name: str) -> bool:
         """Stop the take of that name; False when it has ended."""
         if (take := self._takes.get(name)) is None:
@@ -125,6 +141,11 @@ class Sounds:
         except NotFound as error:
             return PlainTextResponse(f"{error}\n", 404)
         return FileResponse(path, media_type=_format_of(path).content_type)
+
+
+def new_name(format: AudioFormat) -> str:
+    """The name of a sound, which nobody can guess."""
+    return f"{PREFIX}{secrets.token_hex(16)}{format.suffix}"
 
 
 def _format_of(path: Path) -> AudioFormat:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shlex
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import gradio as gr
 
-from alltalk.clips import decode
 from alltalk.engine import Sampling
-from alltalk.errors import AllTalkError, BadInput, Cancelled, NotFound, UnreadableClip
+from alltalk.errors import AllTalkError, BadInput, Cancelled, NotFound
 from alltalk.product import Product
-from alltalk.serving.requests import new_id
-from alltalk.speech import FORMATS, Narrator, Offer, SpeechRequest, Ticket
+from alltalk.speech import FORMATS, Narrator, Offer, SpeechRequest
+from alltalk.ui.history import History
 from alltalk.ui.long_text_view import clock, status_html
-from alltalk.ui.parts import Update, client, connect, outside_tabs
-from alltalk.ui.picture import picture_html
-from alltalk.ui.sounds import PATH, Sounds
+from alltalk.ui.parts import Update, connect, opened, ticket
+from alltalk.ui.player import PLAYABLE, drawn, player_html
+from alltalk.ui.rvc_choice import RvcChoice, offered
+from alltalk.ui.snippets import code_for
+from alltalk.ui.sounds import Sounds, Take
 
-PLAYABLE = ("wav", "mp3", "opus", "flac")
-"""What browsers play while it grows."""
-MOST_KEPT = 50
-"""Clips that a browser remembers."""
 DEFAULT = "As the settings say"
 LOOKED_AFTER_S = 2.0
 """How often it is seen whether a page that speaks is still open."""
-LONGEST_PICTURE_S = 600.0
 STOPPED = "Stopped."
+_NOTHING_YET = "# Speak something first."
 
 
 def tab(product: Product, sounds: Sounds) -> None:
@@ -42,9 +36,7 @@ class _Page:
 
     def __init__(self, product: Product, sounds: Sounds) -> None:
         self._service, self._studio, self._sounds = product.service, product.studio, sounds
-        self.memory = outside_tabs(
-            lambda: gr.BrowserState([], storage_key="alltalk-clips", secret="clips")
-        )
+        self._conversions = product.conversions
         self.take = gr.State("")
         self.text = gr.Textbox(
             label="Text to speak", lines=5, max_lines=16, placeholder="Type or paste a text."
@@ -56,6 +48,10 @@ class _Page:
             )
         with gr.Accordion("Narrator", open=False):
             self._build_narrator()
+        with gr.Accordion("Voice conversion (RVC)", open=False):
+            self.rvc_reason = gr.HTML(elem_id="speak-rvc")
+            self.rvc = RvcChoice("RVC voice", "RVC pitch, semitones")
+            self.narrator_rvc = RvcChoice("Narrator's RVC voice", "Narrator's RVC pitch")
         with gr.Accordion("Manner and format", open=False):
             self._build_manner()
         with gr.Row():
@@ -65,17 +61,15 @@ class _Page:
         self.player = gr.HTML(elem_id="speak-player")
         self.picture = gr.HTML(elem_id="speak-picture")
         with gr.Accordion("The same from a program", open=False):
-            self.code = gr.Code(
-                "# Speak something first.", language="shell", label="curl", interactive=False
+            self.curl = gr.Code(
+                _NOTHING_YET,
+                language="shell",
+                label="curl",
+                interactive=False,
+                elem_id="speak-curl",
             )
-            self.sdk = gr.Code(
-                "# Speak something first.", language="python", label="Python", interactive=False
-            )
-        with gr.Column(visible=False) as self.past:
-            self.clips = gr.Radio([], label="Your clips, kept by this browser", elem_id="clips")
-            with gr.Row():
-                self.replay = gr.Button("Play again", size="sm", min_width=100)
-                self.delete = gr.Button("Delete", size="sm", variant="stop", min_width=100)
+            self.sdk = gr.Code(_NOTHING_YET, language="python", label="Python", interactive=False)
+        self.history = History(self._studio, sounds, self.player, self.picture)
 
     def _build_narrator(self) -> None:
         gr.Markdown('Reads what is in `*asterisks*`; the voice above speaks what is in `"quotes"`.')
@@ -106,48 +100,59 @@ class _Page:
         """Connect the components to what they do."""
         root = gr.context.Context.root_block
         assert root is not None, "a tab is built inside Blocks"
-        choices = [self.voice, self.narrator, self.engine, self.language, self.temperature]
-        shown = [self.past, self.clips, self.memory]
-        wanted = [
-            *(self.text, self.voice, self.engine, self.language),
-            *(self.narration, self.narrator, self.outside),
-            *(self.speed, self.pitch, self.temperature, self.format, self.memory),
-        ]
-        heard = [self.player, self.picture]
-        spoken = [self.take, self.speak, self.stop, *heard, self.code, self.sdk, *shown]
+        of_engine = [self.voice, self.narrator, self.engine, self.language]
+        rvc = [*self.rvc.fields, *self.narrator_rvc.fields]
+        choosable = {*of_engine, self.rvc.voice, self.narrator_rvc.voice}
+        choices = [*of_engine, self.temperature, *rvc, self.rvc_reason]
+        wanted = {
+            *(self.text, *of_engine, *rvc, self.narration, self.outside),
+            *(self.speed, self.pitch, self.temperature, self.format, self.history.memory),
+        }
+        spoken = [self.take, self.speak, self.stop, self.player, self.picture, self.curl, self.sdk]
 
-        def on(trigger: Any, call: Any, inputs: list[Any], outputs: list[Any]) -> None:
+        def on(trigger: Any, call: Any, inputs: Any, outputs: list[Any]) -> None:
             connect(trigger, call, inputs, outputs, self.status)
 
-        on(root.load, self._choices, [self.engine], choices)
-        on(root.load, self._remembered, [self.memory], shown)
-        on(self.engine.input, self._choices, [self.engine], choices)
-        on(self.speak.click, self._speak, wanted, spoken)
+        on(root.load, self._unset, [], [self.temperature])
+        opened(lambda event: on(event, self._choices, choosable, choices))
+        on(self.engine.input, self._choices, choosable, choices)
+        on(self.speak.click, self._speak, wanted, [*spoken, *self.history.outputs])
         on(self.stop.click, self._stop, [self.take], [])
-        on(self.replay.click, self._replay, [self.clips], heard)
-        on(self.delete.click, self._delete, [self.clips, self.memory], [*heard, *shown])
+        self.history.wire(on, root.load, self.status)
 
-    async def _choices(self, engine: str) -> Update:
-        """What can be chosen with that engine; what it cannot use is disabled, with the reason."""
+    async def _unset(self) -> Update:
+        """Nothing, where the page would take a number that was never set for a 0."""
+        return {self.temperature: None}
+
+    async def _choices(self, values: dict[Any, Any]) -> Update:
+        """What can be chosen now; what cannot be used is disabled, with the reason."""
+        rvc = await offered(self._conversions)
+        choices = {
+            self.rvc_reason: status_html(rvc.reason),
+            **self.rvc.offering(rvc, values[self.rvc.voice]),
+            **self.narrator_rvc.offering(rvc, values[self.narrator_rvc.voice]),
+        }
         offers = self._service.pool.offers
-        offer = next((each for each in offers if each.engine == engine), None)
+        offer = next((each for each in offers if each.engine == values[self.engine]), None)
         offer = offer or (offers[0] if offers else None)
         if offer is None:
-            raise NotFound("No engine is loaded yet. See the page “Engines”, or wait a moment.")
+            said = "No engine is loaded yet. See the page “Engines”, or wait a moment."
+            return {**choices, self.status: status_html(said, wrong=True)}
         voices = await self._studio.run(self._voices, offer)
-        named = [(DEFAULT, ""), *((name, name) for name in voices)]
         tags = sorted(offer.capabilities.languages)
-        engines = [("The current one", ""), *((name, name) for name in self._service.engines())]
         draws = "temperature" in offer.capabilities.sampling
         return {
-            self.voice: gr.update(choices=named),
-            self.narrator: gr.update(choices=named),
-            self.engine: gr.update(choices=engines),
-            self.language: gr.update(
-                choices=[(DEFAULT, ""), *((tag, tag) for tag in ("auto", *tags))],
-                interactive=bool(tags),
-                info=None if tags else f"{offer.engine}: the voice decides.",
+            **choices,
+            self.voice: _among(DEFAULT, voices, values[self.voice]),
+            self.narrator: _among(DEFAULT, voices, values[self.narrator]),
+            self.engine: _among(
+                "The current one", list(self._service.engines()), values[self.engine]
             ),
+            self.language: {
+                **_among(DEFAULT, ["auto", *tags] if tags else [], values[self.language]),
+                "interactive": bool(tags),
+                "info": None if tags else f"{offer.engine}: the voice decides.",
+            },
             self.temperature: gr.update(
                 interactive=draws, info=None if draws else f"{offer.engine} has none."
             ),
@@ -159,78 +164,85 @@ class _Page:
             return [voice.name for voice in self._service.voices()]
         return [voice.name for voice in offer.voices]
 
-    async def _speak(
-        self,
-        text: str,
-        voice: str,
-        engine: str,
-        language: str,
-        narration: str,
-        narrator: str,
-        outside: Any,
-        speed: float,
-        pitch: float,
-        temperature: float | None,
-        format: str,
-        memory: list[dict[str, Any]],
-        asked: gr.Request,
-    ) -> AsyncGenerator[Update]:
-        if not text.strip():
-            raise BadInput("There is nothing to speak yet. Type a text above.")
-        request = SpeechRequest(
-            text,
-            voice=voice,
-            engine=engine,
-            language=language,
-            narrator=None
-            if narration == "off"
-            else Narrator(narrator, silent=narration == "silent", outside=outside),
-            speed=speed,
-            pitch=pitch,
-            sampling=Sampling(temperature=temperature),
-            format=FORMATS[format],
-        )
-        who, named = client(asked)
-        deadline_s = self._service.config.admission.deadline_s
-        ticket = Ticket(new_id(), who, named, deadline_s=deadline_s, door="/ui")
-        take = self._sounds.begin(request, ticket)
+    async def _speak(self, values: dict[Any, Any], asked: gr.Request) -> AsyncGenerator[Update]:
+        request = self._request(values)
+        take = self._sounds.begin(request, ticket(asked, self._service.config))
         try:
+            yield self._beginning(take)
             await take.begun()
-            origin = str(asked.headers.get("origin", "")) or "http://127.0.0.1:7851"
-            curl, sdk = code_for(request, origin)
-            yield {
-                self.take: take.name,
-                self.speak: gr.update(interactive=False),
-                self.stop: gr.update(interactive=True),
-                self.player: player_html(take.name),
-                self.picture: "",
-                self.code: curl,
-                self.sdk: sdk,
-                self.status: status_html("Speaking …"),
-            }
-            ended = asyncio.ensure_future(take.ended())
-            try:  # Gradio looks between two answers whether the page is still open
-                while not (await asyncio.wait({ended}, timeout=LOOKED_AFTER_S))[0]:
-                    yield {self.status: status_html("Speaking …")}
-                await ended
-            finally:
-                ended.cancel()
+            yield self._begun(take, request, asked)
+            async for _ in take.going_on(LOOKED_AFTER_S):  # Gradio looks whether the page is open
+                yield {self.status: status_html("Speaking …")}
         except Cancelled:
             yield {**self._at_rest(), self.player: "", self.status: status_html(STOPPED)}
-            return
         except AllTalkError as error:
             yield {**self._at_rest(), self.status: status_html(str(error), wrong=True)}
-            return
+        else:
+            yield await self._spoken(take, request.text, values[self.history.memory])
         finally:
             take.stop()  # whoever closed the page hears no more
+
+    def _request(self, values: Mapping[Any, Any]) -> SpeechRequest:
+        """What the fields ask for. Raises BadInput."""
+        if not values[self.text].strip():
+            raise BadInput("There is nothing to speak yet. Type a text above.")
+        return SpeechRequest(
+            values[self.text],
+            voice=values[self.voice],
+            engine=values[self.engine],
+            language=values[self.language],
+            narrator=self._narrator(values),
+            conversion=self.rvc.asked(values),
+            speed=values[self.speed],
+            pitch=values[self.pitch],
+            sampling=Sampling(temperature=values[self.temperature]),
+            format=FORMATS[values[self.format]],
+        )
+
+    def _narrator(self, values: Mapping[Any, Any]) -> Narrator | None:
+        narration = values[self.narration]
+        if narration == "off":
+            return None
+        return Narrator(
+            values[self.narrator],
+            silent=narration == "silent",
+            outside=values[self.outside],
+            conversion=self.narrator_rvc.asked(values),
+        )
+
+    def _beginning(self, take: Take) -> Update:
+        return {
+            self.take: take.name,
+            self.speak: gr.update(interactive=False),
+            self.stop: gr.update(interactive=True),
+            self.player: "",
+            self.picture: "",
+            self.status: status_html("One moment …"),
+        }
+
+    def _begun(self, take: Take, request: SpeechRequest, asked: gr.Request) -> Update:
+        origin = str(asked.headers.get("origin", "")) or "http://127.0.0.1:7851"
+        curl, sdk = code_for(request, origin)
+        return {
+            self.player: player_html(take.name),
+            self.curl: curl,
+            self.sdk: sdk,
+            self.status: status_html("Speaking …"),
+        }
+
+    async def _spoken(self, take: Take, text: str, memory: list[dict[str, Any]]) -> Update:
         try:
-            picture, seconds = await self._drawn(take.name)
-            said = status_html(f"Spoken: {clock(seconds)} of sound.")
-        except AllTalkError:  # too long to be drawn
-            picture, said = "", status_html("Spoken.")
-        kept = [{"name": take.name, "text": text[:80]}, *memory][:MOST_KEPT]
-        at_rest = {**self._at_rest(), **self._past(kept, take.name)}
-        yield {**at_rest, self.picture: picture, self.status: said}
+            picture, seconds = await drawn(self._studio, self._sounds, take.name)
+        except NotFound:
+            said = status_html("Spoken, but not kept: the server's log says why.", wrong=True)
+            return {**self._at_rest(), self.status: said}
+        said = "Spoken." if seconds is None else f"Spoken: {clock(seconds)} of sound."
+        return {
+            **self._at_rest(),
+            **self.history.added(take.name, text, memory),
+            self.picture: picture,
+            self.status: status_html(said),
+        }
 
     def _at_rest(self) -> Update:
         return {
@@ -244,86 +256,8 @@ class _Page:
             return {self.status: status_html("Nothing is being spoken.")}
         return {self.status: status_html(STOPPED)}
 
-    async def _replay(self, name: str | None) -> Update:
-        name = _chosen(name)
-        try:
-            picture, _ = await self._drawn(name)
-        except UnreadableClip:  # too long to be drawn
-            picture = ""
-        return {self.player: player_html(name), self.picture: picture}
 
-    async def _delete(self, name: str | None, memory: list[dict[str, Any]]) -> Update:
-        name = _chosen(name)
-        left = [each for each in memory if each["name"] != name]
-        try:
-            await self._sounds.delete(name)
-            said = "Deleted."
-        except NotFound:
-            said = "The server had deleted it already."
-        emptied = {self.player: "", self.picture: "", self.status: status_html(said)}
-        return {**emptied, **self._past(left, None)}
-
-    async def _remembered(self, memory: list[dict[str, Any]]) -> Update:
-        return self._past(memory, None)
-
-    def _past(self, memory: list[dict[str, Any]], chosen: str | None) -> Update:
-        clips = [(f"{number}. {each['text']}", each["name"]) for number, each in _numbered(memory)]
-        return {
-            self.past: gr.update(visible=bool(clips)),
-            self.clips: gr.update(choices=clips, value=chosen),
-            self.memory: memory,
-        }
-
-    async def _drawn(self, name: str) -> tuple[str, float]:
-        """The picture of a clip, and its seconds."""
-
-        def draw() -> tuple[str, float]:
-            with self._sounds.path(name).open("rb") as file:
-                audio = decode(file, name, LONGEST_PICTURE_S)
-            return picture_html(audio), audio.seconds
-
-        return await self._studio.run(draw)
-
-
-def player_html(name: str) -> str:
-    """A player that begins at once, and a link that saves what it plays."""
-    place = f"{PATH}/{name}"
-    return (
-        f'<audio controls autoplay aria-label="What was spoken" style="width:100%" src="{place}">'
-        f'</audio><p><a download href="{place}">Download</a></p>'
-    )
-
-
-def code_for(request: SpeechRequest, origin: str) -> tuple[str, str]:
-    """A curl line, and one for OpenAI's SDK, that have the same text spoken in the same voice."""
-    fields: dict[str, Any] = {
-        "model": request.engine or "tts-1",
-        "input": request.text,
-        "voice": request.voice or "alloy",
-        "response_format": request.format.name,
-        "speed": request.speed,
-    }
-    body = shlex.quote(json.dumps(fields, ensure_ascii=False))
-    curl = (
-        f"curl {origin}/v1/audio/speech -H 'Content-Type: application/json' "
-        f"-o speech{request.format.suffix} -d {body}"
-    )
-    arguments = ", ".join(f"{name}={value!r}" for name, value in fields.items())
-    sdk = (
-        "from openai import OpenAI\n\n"
-        f'client = OpenAI(base_url="{origin}/v1", api_key="none")\n'
-        f"speech = client.audio.speech.create({arguments})\n"
-        f'speech.write_to_file("speech{request.format.suffix}")'
-    )
-    return curl, sdk
-
-
-def _numbered(memory: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
-    """The newest first, with the highest number."""
-    return [(len(memory) - place, each) for place, each in enumerate(memory)]
-
-
-def _chosen(name: str | None) -> str:
-    if not name:
-        raise BadInput("Choose one of your clips first.")
-    return name
+def _among(first: str, names: list[str], chosen: str) -> Any:
+    """A choice of `names`, or of none of them, which is called `first`; `chosen` while there."""
+    choices = [(first, ""), *((name, name) for name in names)]
+    return gr.update(choices=choices, value=chosen if chosen in names else "")

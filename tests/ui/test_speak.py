@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hearing import hear
 from playwright.sync_api import expect
+from visiting import choose
 
 LONG = " ".join(f"Sentence {n} has five words." for n in range(400))
 PLAYING = "() => { const a = document.querySelector('#speak-player audio'); return a && %s; }"
@@ -13,11 +14,6 @@ PLAYING = "() => { const a = document.querySelector('#speak-player audio'); retu
 def speak(page, text):
     page.get_by_label("Text to speak").fill(text)
     page.get_by_role("button", name="Speak", exact=True).click()
-
-
-def choose(page, label, option):
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option, exact=True).click()
 
 
 def player(page):
@@ -72,17 +68,28 @@ def test_two_visitors_do_not_see_each_other_s_clips(page, browser, server, open_
     visitor.close()
 
 
-def test_an_empty_text_says_what_to_do(page):
+def test_an_empty_text_and_what_cannot_be_used_say_why(page):
     page.get_by_role("button", name="Speak", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("Type a text above.")
+    expect(page.locator("#speak-message")).to_contain_text("Type a text above.")
+    page.get_by_role("button", name="Voice conversion").click()
+    expect(page.locator("#speak-rvc")).to_contain_text("alltalk models install rvc")
+    for field in ("RVC voice", "number input for RVC pitch", "Narrator's RVC voice"):
+        expect(page.get_by_label(field).first).to_be_disabled()
+    page.get_by_role("button", name="Manner and format").click()
+    expect(page.get_by_label("Temperature")).to_be_disabled()
+    expect(page.get_by_label("Temperature")).to_have_value("")  # and no 0, which would be used
 
 
 def test_on_a_phone_nothing_is_cut_off(browser, server, open_page, shot):
     visitor = browser.new_context(viewport={"width": 390, "height": 844})
     page = open_page(visitor.new_page(), server)
     expect(page.get_by_label("Text to speak")).to_be_visible()
-    shot(page, "speak-phone")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for name in ("Speak", "Voices"):
+        page.get_by_role("tab", name=name).click()
+        for fold in page.locator("button.label-wrap:not(.open):visible").all()[::-1]:
+            fold.click()
+        shot(page, f"{name.lower()}-phone")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
     visitor.close()
 
 

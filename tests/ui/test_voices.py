@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 from recordings import tone, wav
+from visiting import choose, give
 
 
 @pytest.fixture
@@ -13,28 +16,21 @@ def voices(page):
     return page
 
 
-def choose(page, label, option):
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option, exact=True).click()
-
-
 def listed(page):
     return page.request.get(page.url.split("/ui")[0] + "/api/voices").json()["voices"]
-
-
-def give(page, clip):
-    """Choose a file; return when the server has it and the page knows."""
-    with page.expect_response("**/upload*"):
-        page.locator("#voices-files input[type=file]").set_input_files(clip)
-    expect(page.locator("#voices-files .file-preview")).to_contain_text(clip.stem)
 
 
 def test_a_voice_is_uploaded_heard_renamed_and_deleted(voices, tmp_path, shot):
     clip = tmp_path / "friend.wav"
     clip.write_bytes(wav(tone(5.0)))
-    give(voices, clip)
+    give(voices, "#voices-files", clip)
+    expect(voices.locator("#voices-checked")).to_contain_text("5.0 s of sound. Nothing to improve.")
+    voices.get_by_label("What is said in the recording").fill("Good day.")
+    shot(voices, "voices-checked")
     voices.get_by_role("button", name="Add this voice").click()
-    expect(voices.locator("#voices-message")).to_contain_text("friend.wav is there now")
+    expect(voices.locator("#voices-added")).to_contain_text("friend.wav is there now")
+    expect(voices.locator("#voices-checked")).to_be_empty()
+    expect(voices.locator("#voices-about")).to_contain_text("Good day.")
     shot(voices, "voices")
     voices.get_by_role("button", name="Hear it").click()
     voices.wait_for_function(
@@ -50,21 +46,38 @@ def test_a_voice_is_uploaded_heard_renamed_and_deleted(voices, tmp_path, shot):
     assert "pal.wav" not in listed(voices)
 
 
+def test_several_clips_are_a_set_with_hints_and_a_taken_name_is_told(voices, tmp_path):
+    clips = [tmp_path / f"part{number}.wav" for number in (1, 2)]
+    for clip in clips:
+        clip.write_bytes(wav(tone(1.0)))
+    for added in ("is there now. part1.wav: The clip has 1.0 s", "already"):
+        give(voices, "#voices-files", *clips)
+        expect(voices.locator("#voices-checked")).to_contain_text("3 to 30 s clone better.")
+        voices.get_by_label("Name of the new voice").fill("pair")
+        voices.get_by_role("button", name="Add this voice").click()
+        expect(voices.locator("#voices-added")).to_contain_text(added)
+    voices.get_by_label("Replace a voice of that name").check()
+    voices.get_by_role("button", name="Add this voice").click()
+    expect(voices.locator("#voices-added")).to_contain_text("voiceset:pair is there now.")
+    expect(voices.locator("#voices-about")).to_contain_text("2 recordings")
+
+
 def test_what_is_no_sound_and_what_is_missing_say_what_to_do(voices, tmp_path):
     voices.get_by_role("button", name="Add this voice").click()
-    expect(voices.get_by_role("alert")).to_contain_text("Choose a recording")
+    expect(voices.locator("#voices-added")).to_contain_text("Choose a recording")
     clip = tmp_path / "noise.wav"
     clip.write_bytes(b"no sound at all")
-    give(voices, clip)
+    give(voices, "#voices-files", clip)
+    expect(voices.locator("#voices-checked").get_by_role("alert")).to_contain_text("noise.wav")
     voices.get_by_role("button", name="Add this voice").click()
-    expect(voices.get_by_role("alert")).to_contain_text("noise.wav")
+    expect(voices.locator("#voices-added").get_by_role("alert")).to_contain_text("noise.wav")
 
 
 def test_an_openai_name_is_mapped_and_stays_so(voices):
     voices.get_by_role("button", name="OpenAI's voice names").click()
     choose(voices, "nova", "low")
     voices.get_by_role("button", name="Save the names").click()
-    expect(voices.locator("#voices-message")).to_contain_text("Saved.")
+    expect(voices.locator("#names-message")).to_contain_text("Saved.")
     voices.reload()
     voices.get_by_role("tab", name="Voices").click()
     voices.get_by_role("button", name="OpenAI's voice names").click()
@@ -76,9 +89,9 @@ def test_the_microphone_makes_a_voice(voices):
     voices.get_by_role("button", name="Record", exact=True).click()
     stop = voices.get_by_role("button", name="Stop", exact=True).filter(visible=True)
     expect(stop).to_be_visible()
-    voices.wait_for_timeout(4000)  # what is recorded has to last
+    expect(voices.locator("#record time.duration")).to_have_text(re.compile(r"0:0[2-9]|0:[1-5]"))
     with voices.expect_response("**/upload*"):
         stop.click()
     expect(voices.get_by_role("button", name="Play", exact=True).first).to_be_visible()
     voices.get_by_role("button", name="Add this voice").click()
-    expect(voices.locator("#voices-message")).to_contain_text("spoken.wav is there now")
+    expect(voices.locator("#voices-added")).to_contain_text("spoken.wav is there now")

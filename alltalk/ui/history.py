@@ -1,0 +1,97 @@
+"""History: the clips that a visitor's browser remembers, heard again, saved and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from alltalk.errors import BadInput, NotFound
+from alltalk.studio import Studio
+from alltalk.ui.long_text_view import status_html
+from alltalk.ui.parts import Update, outside_tabs
+from alltalk.ui.player import drawn, player_html
+from alltalk.ui.sounds import Sounds
+
+MOST_KEPT = 50
+"""Clips that a browser remembers."""
+SHOWN_CHARS = 80
+"""Of a clip's text."""
+
+Memory = list[dict[str, Any]]
+"""The newest clip first: its `name`, and its `text`."""
+
+
+class History:
+    """Its components, and what happens when they are used."""
+
+    def __init__(self, studio: Studio, sounds: Sounds, player: Any, picture: Any) -> None:
+        """`player` and `picture` are where a clip is heard and seen."""
+        self._studio, self._sounds = studio, sounds
+        self._player, self._picture = player, picture
+        self.memory = outside_tabs(
+            lambda: gr.BrowserState([], storage_key="alltalk-clips", secret="clips")
+        )
+        with gr.Column(visible=False) as self._past:
+            self._clips = gr.Radio([], label="Your clips, kept by this browser", elem_id="clips")
+            with gr.Row():
+                self._replay_button = gr.Button("Play again", size="sm", min_width=100)
+                self._delete_button = gr.Button("Delete", size="sm", variant="stop", min_width=100)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `added` changes."""
+        return [self._past, self._clips, self.memory]
+
+    def wire(self, on: Callable[..., None], loaded: Any, status: Any) -> None:
+        """Connect the components by `on`; `loaded` is the event of a page that is opened."""
+        self._status = status
+        heard = [self._player, self._picture]
+        on(loaded, self._remembered, [self.memory], self.outputs)
+        on(self._replay_button.click, self._replay, [self._clips], heard)
+        deleted = [self._clips, self.memory]
+        on(self._delete_button.click, self._delete, deleted, [*heard, *self.outputs])
+
+    def added(self, name: str, text: str, memory: Memory) -> Update:
+        """The history with one clip more, which is chosen."""
+        kept = [{"name": name, "text": text[:SHOWN_CHARS]}, *memory][:MOST_KEPT]
+        return self._shown(kept, name)
+
+    async def _remembered(self, memory: Memory) -> Update:
+        return self._shown(memory, None)
+
+    async def _replay(self, name: str | None) -> Update:
+        name = _chosen(name)
+        picture, _ = await drawn(self._studio, self._sounds, name)
+        return {self._player: player_html(name), self._picture: picture}
+
+    async def _delete(self, name: str | None, memory: Memory) -> Update:
+        name = _chosen(name)
+        left = [each for each in memory if each["name"] != name]
+        try:
+            await self._sounds.delete(name)
+            said = "Deleted."
+        except NotFound:
+            said = "The server had deleted it already."
+        emptied = {self._player: "", self._picture: "", self._status: status_html(said)}
+        return {**emptied, **self._shown(left, None)}
+
+    def _shown(self, memory: Memory, chosen: str | None) -> Update:
+        clips = [(f"{number}. {each['text']}", each["name"]) for number, each in _numbered(memory)]
+        return {
+            self._past: gr.update(visible=bool(clips)),
+            self._clips: gr.update(choices=clips, value=chosen),
+            self.memory: memory,
+        }
+
+
+def _numbered(memory: Sequence[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+    """The newest first, with the highest number."""
+    return [(len(memory) - place, each) for place, each in enumerate(memory)]
+
+
+def _chosen(name: str | None) -> str:
+    if not name:
+        raise BadInput("Choose one of your clips first.")
+    return name
