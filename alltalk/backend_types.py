@@ -37,10 +37,10 @@ class Setting:
     @property
     def bounds(self) -> str:
         """What a number may be, in words; empty: any."""
-        low, high = self.minimum, self.maximum
-        if low is not None and high is not None:
-            return f"from {low:,g} to {high:,g}"
-        return "" if low is high is None else f"{low:g} or more" if high is None else f"to {high:g}"
+        low, high = (_number_text(each) for each in (self.minimum, self.maximum))
+        if low and high:
+            return f"from {low} to {high}"
+        return f"{low} or more" if low else f"up to {high}" if high else ""
 
     @property
     def help(self) -> str:
@@ -196,6 +196,12 @@ def _number(value: Any) -> float:
     if not math.isfinite(number):  # JSON cannot tell it back
         raise ValueError(value)
     return number
+
+
+def _number_text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value == round(value) else f"{value:g}"
 
 
 def _short(value: Any) -> str:

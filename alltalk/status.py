@@ -37,7 +37,26 @@ class EngineStatus:
 
     def is_on(self, what: Switch) -> bool:
         """Whether `what` is in effect: asked for, and possible."""
-        return bool(self.settings.get(SWITCH_SETTINGS[what])) and not self.obstacle(what)
+        return self.asked(what) and not self.obstacle(what)
+
+    def asked(self, what: Switch) -> bool:
+        """Whether the settings ask for `what`, in effect or not."""
+        return bool(self.settings.get(SWITCH_SETTINGS[what]))
+
+    @property
+    def is_loaded(self) -> bool:
+        """True where there is an engine that reports what it does."""
+        return self.model != NO_MODEL
+
+    def effect(self, what: Switch) -> str:
+        """What the loaded engine does about `what`, and why if it was asked for more."""
+        title = _TITLES[what].replace("low-", "Low ")
+        if not self.is_loaded:
+            return f"{title}: nothing is loaded, so nothing is in effect."
+        if not (obstacle := self.obstacle(what)):
+            return f"{title}: {'in effect' if self.is_on(what) else 'off'}."
+        asked = ", although the settings ask for it" if self.asked(what) else ""
+        return f"{title}: off{asked}. {obstacle}"
 
     def obstacle(self, what: Switch) -> str:
         """Why `what` cannot be turned on, as a sentence; empty: it can."""

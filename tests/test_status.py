@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from alltalk.engine import Capabilities, Manifest
-from alltalk.status import EngineStatus
+from alltalk.status import NO_MODEL, EngineStatus
 
 CAN = Capabilities(deepspeed=True, low_vram=True)
 CANNOT = Capabilities()
@@ -44,3 +44,12 @@ def test_a_mode_that_was_tried_and_failed_is_off_and_said_to_have_failed(deepspe
 def test_a_mode_that_was_asked_for_and_runs_is_on(deepspeed):
     assert status(CAN, CAN).is_on("deepspeed")
     assert status(CAN, CAN).obstacle("deepspeed") == ""
+
+
+def test_the_effect_is_what_the_engine_does_and_not_what_was_asked_for(deepspeed):
+    assert status(CAN, CAN).effect("deepspeed") == "DeepSpeed: in effect."
+    assert status(CAN, CAN).effect("low_vram") == "Low VRAM: off."
+    tried = status(CAN, CANNOT).effect("deepspeed")
+    assert tried.startswith("DeepSpeed: off, although the settings ask for it. XTTS was loaded")
+    unloaded = replace(status(CAN, CAN), model=NO_MODEL)
+    assert unloaded.effect("deepspeed") == "DeepSpeed: nothing is loaded, so nothing is in effect."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import gradio as gr
@@ -9,8 +10,11 @@ import gradio as gr
 from alltalk.errors import BadInput
 from alltalk.keys import Role
 from alltalk.product import Product
-from alltalk.status import Switch
+from alltalk.serving.backend import BackendView, State
+from alltalk.status import EngineStatus, Switch
+from alltalk.ui.engine_settings import EngineSettings
 from alltalk.ui.long_text_view import shown_text, status_html
+from alltalk.ui.models import Models
 from alltalk.ui.parts import Update, connect, require, table_html
 
 TICK_S = 2.0
@@ -20,6 +24,9 @@ def tab(product: Product) -> gr.Timer:
     """Put the page into the Blocks that are being built; what looks anew while it is shown."""
     page = _Page(product)
     page.wire()
+    EngineSettings(product).wire()
+    gr.Markdown("### Models to install")
+    Models(product).wire(page.timer)
     return page.timer
 
 
@@ -32,14 +39,19 @@ class _Page:
         self.message = gr.HTML(elem_id="engines-message")
         self.backends = gr.HTML(elem_id="engines-backends")
         with gr.Row():
-            self.restart = gr.Button("Restart all", min_width=120)
+            self.which = gr.Dropdown([], label="Backend", allow_custom_value=True, min_width=160)
+            self.restart = gr.Button("Restart", min_width=120)
             self.free = gr.Button("Free memory", min_width=120)
         gr.Markdown("### The current engine")
         with gr.Row():
-            self.engine = gr.Dropdown([], label="Engine to load", min_width=200)
+            self.engine = gr.Dropdown(
+                [], label="Engine to load", allow_custom_value=True, min_width=200
+            )
             self.swap = gr.Button("Load this engine", variant="primary", min_width=140)
         with gr.Row():
-            self.model = gr.Dropdown([], label="Model to load", min_width=200)
+            self.model = gr.Dropdown(
+                [], label="Model to load", allow_custom_value=True, min_width=200
+            )
             self.load = gr.Button("Load this model", variant="primary", min_width=140)
         self.low_vram = gr.Checkbox(label="Low VRAM: weights leave the GPU between requests")
         self.deepspeed = gr.Checkbox(label="DeepSpeed")
@@ -49,54 +61,62 @@ class _Page:
         """Connect the components to what they do."""
         root = gr.context.Context.root_block
         assert root is not None, "a tab is built inside Blocks"
-        shown = [self.backends, self.engine, self.model, self.low_vram, self.deepspeed]
-        shown.append(self.switches)
+        shown = [self.backends, self.which, self.engine, self.model, self.low_vram]
+        shown += [self.deepspeed, self.switches]
 
         def on(trigger: Any, call: Any, inputs: list[Any], outputs: list[Any]) -> None:
             connect(trigger, call, inputs, outputs, self.message)
 
         on(root.load, self._all, [], shown)
         self.timer.tick(
-            self._state,
+            self._look,
             [],
-            [self.backends],
+            [self.backends, self.which, self.engine, self.model, self.switches],
             concurrency_limit=None,
             show_progress="hidden",
             api_visibility="private",
         )
         on(self.swap.click, self._swap, [self.engine], shown)
         on(self.load.click, self._load, [self.model], shown)
-        on(self.restart.click, self._restart, [], shown)
-        on(self.free.click, self._free, [], shown)
+        on(self.restart.click, self._restart, [self.which], shown)
+        on(self.free.click, self._free, [self.which], shown)
         on(self.low_vram.input, self._low_vram, [self.low_vram], shown)
         on(self.deepspeed.input, self._deepspeed, [self.deepspeed], shown)
 
-    def _state(self) -> str:
-        rows = [
-            [
-                f"{view.title or view.type}{' (current)' if view.current else ''}",
-                *(view.status.value, view.current_model, view.device),
-                *(f"{view.usages} of {view.max_usages}", view.error),
-            ]
-            for view in self._service.pool.backends
-        ]
-        heads = ["Backend", "State", "Model", "Runs on", "In use", "What is wrong"]
-        return table_html(heads, rows, "There is no backend. Add one with the backends API.")
+    async def _look(self) -> Update:
+        """How things are. What a visitor has chosen, and not pressed yet, stays chosen."""
+        if self._service.pool.current is None:
+            return {self.backends: backends_html(())}
+        status = await self._service.lane().run(self._service.status)
+        return {
+            self.backends: backends_html(self._service.pool.backends),
+            self.which: gr.update(choices=self._choices()),
+            self.engine: gr.update(choices=list(status.engines)),
+            self.model: gr.update(choices=list(status.models)),
+            self.switches: switches_html(status),
+        }
 
     async def _all(self) -> Update:
         status = await self._service.lane().run(self._service.status)
-        obstacles = {what: status.obstacle(what) for what in _SWITCHES}
         fields = {"low_vram": self.low_vram, "deepspeed": self.deepspeed}
         return {
-            self.backends: self._state(),
+            self.backends: backends_html(self._service.pool.backends),
+            self.which: gr.update(choices=self._choices(), value=ALL),
             self.engine: gr.update(choices=list(status.engines), value=status.engine),
             self.model: gr.update(choices=list(status.models), value=status.model),
             **{
-                fields[what]: gr.update(value=status.is_on(what), interactive=not obstacles[what])
+                fields[what]: gr.update(
+                    value=status.is_loaded and status.is_on(what),
+                    interactive=status.is_loaded and not status.obstacle(what),
+                )
                 for what in _SWITCHES
             },
-            self.switches: "".join(f"<p>{shown_text(each)}</p>" for each in obstacles.values()),
+            self.switches: switches_html(status),
         }
+
+    def _choices(self) -> list[tuple[str, int]]:
+        views = self._service.pool.backends
+        return [("all of them", ALL), *((_name(view), view.id) for view in views)]
 
     async def _swap(self, engine: str | None, asked: gr.Request) -> Update:
         require(asked, Role.POWER)
@@ -110,16 +130,23 @@ class _Page:
         said = status_html(f"{offer.engine} speaks with {offer.model} now.")
         return {**await self._all(), self.message: said}
 
-    async def _restart(self, asked: gr.Request) -> Update:
+    async def _restart(self, which: int | None, asked: gr.Request) -> Update:
         require(asked, Role.POWER)
-        count = await self._service.pool.restart()
-        return {**await self._all(), self.message: status_html(f"{count} restarted.")}
+        count = await self._service.pool.restart(self._meant(which))
+        said = f"{count} being loaded again." if count else "Nothing to restart: it is disabled."
+        return {**await self._all(), self.which: which, self.message: status_html(said)}
 
-    async def _free(self, asked: gr.Request) -> Update:
+    async def _free(self, which: int | None, asked: gr.Request) -> Update:
         require(asked, Role.POWER)
-        count = await self._service.free()
+        count = await self._service.free(self._meant(which))
         said = f"{count} freed." if count else "Nothing to free: none is loaded and quiet."
-        return {**await self._all(), self.message: status_html(said)}
+        return {**await self._all(), self.which: which, self.message: status_html(said)}
+
+    def _meant(self, which: int | None) -> int | None:
+        """The id of the backend that is chosen; None: all. Raises NotFound: it went meanwhile."""
+        if which is None or which == ALL:
+            return None
+        return self._service.pool.view(which).id
 
     async def _low_vram(self, on: bool, asked: gr.Request) -> Update:
         return await self._switched("low_vram", on, asked)
@@ -134,6 +161,35 @@ class _Page:
 
 
 _SWITCHES: tuple[Switch, ...] = ("low_vram", "deepspeed")
+ALL = -1
+"""Instead of a backend's id."""
+
+
+def backends_html(views: Iterable[BackendView]) -> str:
+    """The backends as they are now."""
+    rows = [
+        [
+            f"{_name(view)}{' (current)' if view.current else ''}",
+            *(_STATES.get(view.status, view.status.value), view.current_model, view.device),
+            *(f"{view.usages} of {view.max_usages}", view.error),
+        ]
+        for view in views
+    ]
+    heads = ["Backend", "State", "Model", "Runs on", "In use", "What is wrong"]
+    return table_html(heads, rows, "There is no backend. Add one with the backends API.")
+
+
+_STATES = {State.RESTING: "resting, its memory is free", State.IDLE: "does not answer"}
+"""Where the state's own name does not tell enough."""
+
+
+def switches_html(status: EngineStatus) -> str:
+    """What the loaded engine does, which may be less than it was asked for."""
+    return "".join(f"<p>{shown_text(status.effect(what))}</p>" for what in _SWITCHES)
+
+
+def _name(view: BackendView) -> str:
+    return f"{view.id}: {view.title or view.type}"
 
 
 def _needed(name: str | None) -> str:

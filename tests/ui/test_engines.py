@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
@@ -36,7 +38,47 @@ def test_the_model_and_the_engine_are_changed(engines, shot):
     expect(engines.locator("#engines-switches")).to_contain_text("has no DeepSpeed mode")
 
 
-def test_engines_are_restarted(engines):
-    engines.get_by_role("button", name="Restart all").click()
-    expect(engines.locator("#engines-message")).to_contain_text("1 restarted.")
+def test_one_backend_is_restarted_and_freed(engines):
+    message = engines.locator("#engines-message")
+    choose(engines, "Backend", "0: espeak")
+    engines.get_by_role("button", name="Restart").click()
+    expect(message).to_contain_text("1 being loaded again.")
     expect(engines.locator("#engines-backends")).to_contain_text("running")
+    engines.get_by_role("button", name="Free memory").click()
+    expect(message).to_contain_text("1 freed.")
+    expect(engines.locator("#engines-backends")).to_contain_text("resting, its memory is free")
+    engines.get_by_role("button", name="Free memory").click()
+    expect(message).to_contain_text("Nothing to free")
+
+
+def test_an_engines_settings_are_read_about_checked_saved_and_in_force(engines, home, shot):
+    engines.get_by_label("Engine to load", exact=True).fill("tone")  # hidden: it is not listed
+    engines.get_by_label("Engine to load", exact=True).press("Enter")
+    engines.get_by_role("button", name="Load this engine").click()
+    expect(engines.locator("#engines-message")).to_contain_text("tone speaks now")
+    engines.get_by_role("button", name="Settings of an engine").click()
+    slots = engines.get_by_label("slots", exact=True)
+    expect(engines.get_by_text("Utterances that share a step")).to_contain_text(
+        "From 1 to 256. Default: 1."
+    )
+    shot(engines, "engine-settings")
+    slots.fill("0")
+    slots.press("Tab")
+    wrong = engines.locator("div.validation-error")
+    expect(wrong).to_have_text("slots: must be from 1 to 256, not 0.")
+    engines.get_by_role("button", name="Save, and load it again").click()
+    expect(wrong).to_be_visible()
+    slots.fill("3")
+    slots.press("Tab")
+    expect(wrong).to_have_count(0)
+    engines.get_by_label("def_character_voice").fill("mid")
+    engines.get_by_role("button", name="Save, and load it again").click()
+    message = engines.locator("#engine-settings-message")
+    expect(message).to_contain_text("Saved: def_character_voice, slots. tone was loaded again")
+    expect(engines.locator("#engines-backends")).to_contain_text("0 of 3")
+    saved = json.loads((home / "engines/tone/model_settings.json").read_text())["settings"]
+    assert (saved["slots"], saved["def_character_voice"]) == (3, "mid")
+    engines.reload()
+    engines.get_by_role("tab", name="Engines").click()
+    engines.get_by_role("button", name="Settings of an engine").click()
+    expect(engines.get_by_label("slots", exact=True)).to_have_value("3")
