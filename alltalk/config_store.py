@@ -116,6 +116,11 @@ class ConfigStore:
             self._stored, self._current, self._stamp = edited, current, self._look()
             return current
 
+    def check(self, patch: Mapping[str, Any]) -> None:
+        """Raise the ConfigError that `change` would; change nothing."""
+        with self._lock:
+            self._effective(self._edited(self._stored, dict(flattened(patch))))
+
     def _edited(self, stored: dict[str, Any], patch: Mapping[Key, Any]) -> dict[str, Any]:
         """`stored` with `patch` in the types that the settings have."""
         wanted = copy.deepcopy(stored)

@@ -180,6 +180,13 @@ class Control:
         self._apply(config)
         return config
 
+    async def check_settings(self, patch: Mapping[str, Any]) -> None:
+        """Raise the BadInput that `change_settings` would; change nothing."""
+        try:
+            await self._lane.run(self._config.check, patch)
+        except ConfigError as error:
+            raise BadInput(str(error)) from error
+
     async def reload(self) -> None:
         """Read all settings again: ours and the engines'. Raises ConfigError; those stay then."""
         config = await self._lane.run(self._config.reload)

@@ -15,6 +15,8 @@ from alltalk.product import Product
 from alltalk.ui import engines, long_text, settings, speak, status, voices
 from alltalk.ui.sounds import Sounds
 
+_CSS = ":root { --block-info-text-color: var(--body-text-color-subdued); }"
+"""What explains a field, dark enough to be read."""
 LOOK_S = 600
 """Seconds between two looks for old uploads."""
 
@@ -42,13 +44,13 @@ async def build(product: Product, sounds: Sounds, uploads_s: int) -> gr.Blocks:
             with gr.Tab("Engines"):
                 engines_timer = engines.tab(product)
             with gr.Tab("Settings"):
-                settings.tab(product)
+                settings_timer = settings.tab(product)
             with gr.Tab("Status"):
                 status_timer = status.tab(product)
         tabs.select(
             _looked_at,
             [],
-            [engines_timer, status_timer],
+            [engines_timer, settings_timer, status_timer],
             concurrency_limit=None,
             show_progress="hidden",
             api_visibility="private",
@@ -56,9 +58,9 @@ async def build(product: Product, sounds: Sounds, uploads_s: int) -> gr.Blocks:
     return pages
 
 
-def _looked_at(chosen: gr.SelectData) -> tuple[gr.Timer, gr.Timer]:
+def _looked_at(chosen: gr.SelectData) -> list[gr.Timer]:
     """Only a page that is shown asks how things are."""
-    return gr.Timer(active=chosen.value == "Engines"), gr.Timer(active=chosen.value == "Status")
+    return [gr.Timer(active=chosen.value == each) for each in ("Engines", "Settings", "Status")]
 
 
 @asynccontextmanager
@@ -74,6 +76,7 @@ async def running(pages: gr.Blocks, path: str) -> AsyncGenerator[gr.routes.App]:
         around,
         pages,
         path,
+        css=_CSS,
         footer_links=["settings"],
         run_history=False,  # what one visitor of a shared browser said is nobody else's business
         ssr_mode=False,

@@ -1,29 +1,33 @@
-"""The Settings page: every setting with its meaning, and the API keys."""
+"""The Settings page: every setting with its meaning, the API keys, and the pages' colours."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import gradio as gr
 
-from alltalk.config import Config, meanings, settings, subsection
 from alltalk.config_store import get
-from alltalk.errors import BadInput, BadValue, NotFound
-from alltalk.keys import ApiKey, Role, hashed, new_key
+from alltalk.errors import BadInput
+from alltalk.keys import Role
 from alltalk.product import Product
-from alltalk.ui.long_text_view import shown_text, status_html
-from alltalk.ui.parts import Update, connect, require, role_of, table_html
+from alltalk.ui.api_keys import ApiKeys
+from alltalk.ui.appearance import colours
+from alltalk.ui.long_text_view import status_html
+from alltalk.ui.parts import Update, connect, require
+from alltalk.ui.setting_fields import PLACES, Place
+from alltalk.ui.setting_values import NEEDS_RESTART, Setting, all_settings
 
-SECRET = ("server.api_keys", "presence.redis_url")
-"""Not shown: the keys have a place of their own, and a password may be in the address."""
+TICK_S = 2.0
+FIRST = "speech"
+"""The section that is shown first."""
 
 
-def tab(product: Product) -> None:
-    """Put the page into the Blocks that are being built."""
-    _Page(product).wire()
+def tab(product: Product) -> gr.Timer:
+    """Put the page into the Blocks that are being built; what looks anew while it is shown."""
+    page = _Page(product)
+    page.wire()
+    return page.timer
 
 
 class _Page:
@@ -31,142 +35,157 @@ class _Page:
 
     def __init__(self, product: Product) -> None:
         self._config, self._control = product.config, product.control
-        self._fields = {".".join(key): (key, field) for key, field in settings()}
-        self._meanings = all_meanings()
-        self.message = gr.HTML(elem_id="settings-message")
-        names = [name for name in sorted(self._fields) if name not in SECRET]
-        self.name = gr.Dropdown(
-            names, value=None, label="Setting", info="Type a part of its name to find it."
-        )
-        self.meaning = gr.HTML("<p>Choose a setting to see what it does.</p>")
+        self._sections = all_settings()
+        assert max(map(len, self._sections.values())) <= PLACES
+        self._settings = {each.name: each for part in self._sections.values() for each in part}
+        self.opened = gr.context.Context.block.select  # type: ignore[union-attr]
+        self.timer = gr.Timer(TICK_S, active=False)
+        self.known = gr.State({})
+        """Names of the settings that are shown, in their places, and their values as shown."""
         with gr.Row():
-            self.value = gr.Dropdown([], label="Value", allow_custom_value=True, min_width=220)
-            self.save = gr.Button("Save", variant="primary", min_width=120)
-        with gr.Accordion("API keys", open=False):
-            gr.Markdown(
-                "Without keys everybody may speak, and this machine may do everything. With the "
-                "first key this page asks for one: make one of role *admin* first."
+            titles = list(self._sections)
+            first = next(title for title in titles if title.startswith(f"{FIRST}:"))
+            self.section = gr.Dropdown(titles, value=first, label="Part", scale=2)
+            self.sought = gr.Textbox(
+                label="Find a setting",
+                placeholder="a part of its name or meaning",
+                max_lines=1,
             )
-            self.keys = gr.HTML(elem_id="settings-keys")
-            with gr.Row():
-                self.owner = gr.Textbox(label="Whose key", max_lines=1, min_width=160)
-                self.role = gr.Dropdown(["admin", "power", "user"], value="admin", label="May do")
-                self.add = gr.Button("Make a key", min_width=120)
-                self.remove = gr.Button("Remove that key", variant="stop", min_width=120)
+        self.places = [Place() for _ in range(PLACES)]
+        self.message = gr.HTML(elem_id="settings-message")
+        self.save = gr.Button("Save", variant="primary")
+        self.keys = ApiKeys(product, self.message)
+        with gr.Accordion("Appearance", open=False):
+            colours()
 
     def wire(self) -> None:
         """Connect the components to what they do."""
-        root = gr.context.Context.root_block
-        assert root is not None, "a tab is built inside Blocks"
+        fields = [field for place in self.places for field in place.fields]
+        problems = [place.problem for place in self.places]
+        shown = [*fields, *problems, self.known]
 
         def on(trigger: Any, call: Any, inputs: list[Any], outputs: list[Any]) -> None:
             connect(trigger, call, inputs, outputs, self.message)
 
-        on(root.load, self._listed, [], [self.keys])
-        on(self.name.change, self._show, [self.name], [self.meaning, self.value])
-        on(self.save.click, self._save, [self.name, self.value], [self.meaning, self.value])
-        on(self.add.click, self._add, [self.owner, self.role], [self.keys, self.owner])
-        on(self.remove.click, self._remove, [self.owner], [self.keys, self.owner])
+        on(self.opened, self._open, [self.known, self.section], shown)
+        on(self.section.input, self._show_section, [self.section], [*shown, self.sought])
+        on(self.sought.change, self._find, [self.sought, self.section], shown)
+        on(self.save.click, self._save, [self.known, *fields], shown)
+        on(self.timer.tick, self._follow, [self.known], shown)
+        for number, place in enumerate(self.places):
+            checked = self._checking(number)
+            for trigger in (place.text.blur, place.text.submit):
+                on(trigger, checked, [self.known, place.text], [place.problem])
+        self.keys.wire(self.opened)
 
-    async def _show(self, name: str | None, asked: gr.Request) -> Update:
+    async def _open(self, known: Mapping[str, str], section: str, asked: gr.Request) -> Update:
+        return {} if known else self._shown(self._sections[section], asked)
+
+    async def _show_section(self, section: str, asked: gr.Request) -> Update:
+        return {**self._shown(self._sections[section], asked), self.sought: ""}
+
+    async def _find(self, sought: str, section: str, asked: gr.Request) -> Update:
+        words = sought.lower().split()
+        if not words:
+            return self._shown(self._sections[section], asked)
+        found = [
+            each
+            for each in self._settings.values()
+            if all(word in f"{each.name} {each.meaning}".lower() for word in words)
+        ]
+        named = [each for each in found if words[0] in each.name.lower()]
+        found = [*named, *(each for each in found if each not in named)]
+        many = status_html(f"{len(found)} settings; type more to see the rest.")
+        none = status_html("No setting has that in its name or meaning.")
+        said = none if not found else many if len(found) > PLACES else ""
+        return {**self._shown(found[:PLACES], asked), self.message: said}
+
+    def _shown(self, settings: Sequence[Setting], asked: gr.Request) -> Update:
         require(asked, Role.ADMIN)
-        if not name:
-            return {}
-        key, field = self._fields[name]
+        values, update = self._values(each.name for each in settings), {}
+        for place, setting in zip(self.places, settings, strict=False):
+            variable = self._config.overridden.get(setting.name, "")
+            update.update(place.showing(setting, values[setting.name], variable))
+        for place in self.places[len(settings) :]:
+            update.update(place.empty())
+        return {**update, self.known: values}
+
+    def _values(self, names: Any) -> dict[str, str]:
+        """What those settings are, as they are shown."""
         stored = self._config.current.model_dump(mode="json", by_alias=True)
-        variable = self._config.overridden.get(name)
-        decided = f" The environment variable {variable} decides it." if variable else ""
-        default = shown_value(field.get_default(call_default_factory=True))
-        said = f"{self._meanings[name]} Default: {default or 'empty'}.{decided}"
         return {
-            self.meaning: f"<p>{shown_text(said)}</p>",
-            self.value: gr.update(
-                choices=choices_of(field.annotation),
-                value=shown_value(get(stored, key)),
-                interactive=not variable,
-            ),
+            name: self._settings[name].shown(get(stored, tuple(name.split(".")))) for name in names
         }
 
-    async def _save(self, name: str | None, text: str | None, asked: gr.Request) -> Update:
+    def _checking(self, number: int) -> Any:
+        """What looks at the value that is typed in that place, before it is saved."""
+
+        async def check(known: Mapping[str, str], text: str, asked: gr.Request) -> Update:
+            require(asked, Role.ADMIN)
+            name, problem = list(known)[number], ""
+            try:
+                if text != known[name]:
+                    await self._control.check_settings({name: self._settings[name].read(text)})
+            except BadInput as error:
+                problem = str(error)
+            return {**self.places[number].told(problem), self.message: gr.skip()}
+
+        return check
+
+    async def _save(self, known: Mapping[str, str], asked: gr.Request, *typed: Any) -> Update:
         require(asked, Role.ADMIN)
-        if not name:
-            raise BadInput("Choose a setting first.")
-        value = read_value(text or "", self._fields[name][1].annotation)
-        await self._control.change_settings({name: value})
-        return {**await self._show(name, asked), self.message: status_html(f"{name} is saved.")}
-
-    async def _listed(self, asked: gr.Request) -> Update:
-        return {self.keys: self._keys_html(asked)}
-
-    def _keys_html(self, asked: gr.Request) -> str:
-        if role_of(asked) < Role.ADMIN:
-            return "<p>Only an admin sees the keys.</p>"
-        rows = [[key.name, key.role] for key in self._config.current.server.api_keys]
-        return table_html(["Whose", "May do"], rows, "There are no keys.")
-
-    async def _add(self, owner: str, role: Any, asked: gr.Request) -> Update:
-        require(asked, Role.ADMIN)
-        keys = self._config.current.server.api_keys
-        if any(each.name == owner for each in keys):
-            raise BadInput(f"There is a key of {owner!r} already; remove that first.")
-        if not keys and role != "admin":
-            raise BadInput("Make an admin's key first: nobody else could change anything.")
-        key = new_key()
+        update, changed = {}, {}
+        for number, (name, before) in enumerate(known.items()):
+            setting = self._settings[name]
+            text = typed[2 * number + bool(setting.choices)] or ""
+            update.update(self.places[number].told(""))
+            if text != before:
+                changed[name] = setting.read(text)
+        if not changed:
+            return {**update, self.message: status_html("Nothing was changed.")}
         try:
-            added = ApiKey(owner, hashed(key), role)
-        except ValueError as error:
-            raise BadValue("Whose key", f"{error}") from None
-        await self._keep((*keys, added))
-        said = status_html(f"The key of {owner}, shown this once: {key}")
-        return {self.keys: self._keys_html(asked), self.owner: "", self.message: said}
+            await self._control.change_settings(changed)
+        except BadInput as error:
+            problems = dict(await self._problems(known, changed))
+            for number, name in enumerate(known):
+                update.update(self.places[number].told(problems.get(name, "")))
+            return {**update, self.message: status_html(f"Nothing is saved. {error}", wrong=True)}
+        said = f"Saved: {', '.join(changed)}."
+        if late := [name for name in changed if name in NEEDS_RESTART]:
+            said += f" Restart the server to have it listen by {', '.join(late)}."
+        return {
+            **update,
+            **self._renewed(known, self._values(known)),
+            self.message: status_html(said),
+        }
 
-    async def _remove(self, owner: str, asked: gr.Request) -> Update:
-        require(asked, Role.ADMIN)
-        keys = self._config.current.server.api_keys
-        rest = tuple(each for each in keys if each.name != owner)
-        if rest == keys:
-            raise NotFound(f"There is no key of {owner!r}. Type whose key is to go.")
-        await self._keep(rest)
-        said = status_html(f"The key of {owner} opens nothing any more.")
-        return {self.keys: self._keys_html(asked), self.owner: "", self.message: said}
-
-    async def _keep(self, keys: tuple[ApiKey, ...]) -> None:
-        await self._control.change_settings({"server.api_keys": [asdict(key) for key in keys]})
-
-
-def all_meanings() -> Mapping[str, str]:
-    """What each setting does, by its dotted name."""
-
-    def walk(section: Any, above: str) -> dict[str, str]:
-        known, found = meanings(section), {}
-        for attribute, field in section.model_fields.items():
-            name = field.alias or attribute
-            if (below := subsection(field)) is not None:
-                found.update(walk(below, f"{above}{name}."))
-            else:
-                found[above + name] = known.get(name, "")
+    async def _problems(
+        self, known: Mapping[str, str], changed: Mapping[str, Any]
+    ) -> list[tuple[str, str]]:
+        """What is wrong with each of the changes alone."""
+        found = []
+        for name in changed:
+            try:
+                await self._control.check_settings({name: changed[name]})
+            except BadInput as error:
+                found.append((name, str(error)))
         return found
 
-    return walk(Config, "")
+    async def _follow(self, known: Mapping[str, str], asked: gr.Request) -> Update:
+        """Show what was changed elsewhere, by another page or in the file."""
+        if not known:
+            return {self.message: gr.skip()}
+        require(asked, Role.ADMIN)
+        values = self._values(known)
+        changed = [name for name in known if known[name] != values[name]]
+        if not changed:
+            return {self.message: gr.skip()}
+        said = status_html(f"Changed elsewhere: {', '.join(changed)}.")
+        return {**self._renewed(known, values), self.message: said}
 
-
-def shown_value(value: Any) -> str:
-    """A setting's value as one types it: text as it is, all else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def read_value(text: str, kind: Any) -> Any:
-    """What was typed, for a setting of type `kind`; what does not fit is told when it is saved."""
-    if kind is str:
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def choices_of(kind: Any) -> list[str]:
-    """What a setting of type `kind` can be, where that is a short list."""
-    if kind is bool:
-        return ["true", "false"]
-    return [str(each) for each in get_args(kind)] if get_origin(kind) is Literal else []
+    def _renewed(self, known: Mapping[str, str], values: Mapping[str, str]) -> Update:
+        update: Update = {self.known: dict(values)}
+        for place, name in zip(self.places, known, strict=False):
+            if known[name] != values[name]:
+                update.update(place.valued(self._settings[name], values[name]))
+        return update

@@ -1,0 +1,78 @@
+"""The API keys on the Settings page: made, listed, removed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from alltalk.errors import BadInput, BadValue, NotFound
+from alltalk.keys import ApiKey, Role, hashed, new_key
+from alltalk.product import Product
+from alltalk.ui.long_text_view import status_html
+from alltalk.ui.parts import Update, connect, require, role_of, table_html
+
+
+class ApiKeys:
+    """Their part of the page; what happens is told in `message`."""
+
+    def __init__(self, product: Product, message: Any) -> None:
+        self._config, self._control = product.config, product.control
+        self.message = message
+        with gr.Accordion("API keys", open=False):
+            gr.Markdown(
+                "Without keys everybody may speak, and this machine may do everything. With the "
+                "first key this page asks for one: make one of role *admin* first."
+            )
+            self.keys = gr.HTML(elem_id="settings-keys")
+            with gr.Row():
+                self.owner = gr.Textbox(label="Whose key", max_lines=1, min_width=160)
+                self.role = gr.Dropdown(["admin", "power", "user"], value="admin", label="May do")
+                self.add = gr.Button("Make a key", min_width=120)
+                self.remove = gr.Button("Remove that key", variant="stop", min_width=120)
+
+    def wire(self, opened: Any) -> None:
+        """Connect the components to what they do; `opened`: when the page is."""
+        into = [self.keys, self.owner]
+        connect(opened, self._listed, [], [self.keys], self.message)
+        connect(self.add.click, self._add, [self.owner, self.role], into, self.message)
+        connect(self.remove.click, self._remove, [self.owner], into, self.message)
+
+    async def _listed(self, asked: gr.Request) -> Update:
+        return {self.keys: self._keys_html(asked)}
+
+    def _keys_html(self, asked: gr.Request) -> str:
+        if role_of(asked) < Role.ADMIN:
+            return "<p>Only an admin sees the keys.</p>"
+        rows = [[key.name, key.role] for key in self._config.current.server.api_keys]
+        return table_html(["Whose", "May do"], rows, "There are no keys.")
+
+    async def _add(self, owner: str, role: Any, asked: gr.Request) -> Update:
+        require(asked, Role.ADMIN)
+        keys = self._config.current.server.api_keys
+        if any(each.name == owner for each in keys):
+            raise BadInput(f"There is a key of {owner!r} already; remove that first.")
+        if not keys and role != "admin":
+            raise BadInput("Make an admin's key first: nobody else could change anything.")
+        key = new_key()
+        try:
+            added = ApiKey(owner, hashed(key), role)
+        except ValueError as error:
+            raise BadValue("Whose key", f"{error}") from None
+        await self._keep((*keys, added))
+        said = status_html(f"The key of {owner}, shown this once: {key}")
+        return {self.keys: self._keys_html(asked), self.owner: "", self.message: said}
+
+    async def _remove(self, owner: str, asked: gr.Request) -> Update:
+        require(asked, Role.ADMIN)
+        keys = self._config.current.server.api_keys
+        rest = tuple(each for each in keys if each.name != owner)
+        if rest == keys:
+            raise NotFound(f"There is no key of {owner!r}. Type whose key is to go.")
+        await self._keep(rest)
+        said = status_html(f"The key of {owner} opens nothing any more.")
+        return {self.keys: self._keys_html(asked), self.owner: "", self.message: said}
+
+    async def _keep(self, keys: tuple[ApiKey, ...]) -> None:
+        await self._control.change_settings({"server.api_keys": [asdict(key) for key in keys]})
