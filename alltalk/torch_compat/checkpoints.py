@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from alltalk.errors import AllTalkError, LoadFailed, OutOfMemory
+from alltalk.torch_compat.failures import is_out_of_memory
 
 _ALLOWING = threading.Lock()  # what torch allows is the process's, so its lock is too
 _CODE = ("GLOBAL ", "call reduce", "Can only build", "Can only create new")
 """What torch says of a pickle that does more than hold tensors."""
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def read_checkpoint(file: Path, inert: Sequence[str] = ()) -> Any:
@@ -61,14 +61,6 @@ def building(folder: Path) -> Generator[None]:
         raise LoadFailed(
             f"The model in {folder} cannot be used: {type(error).__name__}: {reason}"
         ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, or Python, ran out of memory of any kind."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
 
 
 class _Inert:

@@ -14,9 +14,9 @@ from pysbd.languages import LANGUAGE_CODES  # type: ignore[import-untyped]
 
 from alltalk.audio import Audio, join, silence
 from alltalk.engine import Capabilities, Chunk, Place, Utterance, Voice
-from alltalk.errors import OutOfMemory, SynthesisFailed, UnknownLanguage, UnknownVoice
-from alltalk.torch_compat.checkpoints import is_out_of_memory
+from alltalk.errors import UnknownLanguage, UnknownVoice
 from alltalk.torch_compat.draws import drawing
+from alltalk.torch_compat.failures import speaking_failed
 
 from .model import VitsModel, read_model
 
@@ -84,9 +84,7 @@ class Vits:
         try:
             said = self._model.synthesize(sentence, speaker=speaker, language=language)
         except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                raise OutOfMemory("There is not enough memory for this sentence.") from error
-            raise SynthesisFailed(f"VITS could not say {sentence[:60]!r}: {error}") from error
+            raise speaking_failed("VITS", error, sentence) from error
         samples = np.clip(np.atleast_1d(said["wav"]).astype(np.float32), -1.0, 1.0)
         return Audio(samples, self._sample_rate)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .frames import Frames
 from .guard import Guard
 from .latents import Latents
 from .manner import Manner
@@ -37,28 +36,6 @@ class Clip:
     prefilled: int = 0
     """Positions of the prompt that are in the cache."""
     tokens: list[int] = field(default_factory=list)
-
-    @classmethod
-    def of(
-        cls,
-        text: str,
-        prompt: torch.Tensor,
-        frames: Frames,
-        speaker: torch.Tensor,
-        chunk: tuple[int, int],
-    ) -> Clip:
-        """`chunk`: as `Waveform` takes it."""
-        waveform = Waveform(frames, speaker.reshape(-1, 1).to(prompt.device), chunk)
-        return cls(prompt, waveform, Guard.of(text))
-
-    def next_piece(self, most: int) -> torch.Tensor:
-        """The next positions of the prompt, [1, at most `most`, width]."""
-        return self.prompt[:, self.prefilled : self.prefilled + most]
-
-    def add(self, token: int, latent: torch.Tensor) -> None:
-        """A token was drawn, from `latent` [width]."""
-        self.tokens.append(token)
-        self.waveform.latents.append(latent)
 
 
 class Spoken:

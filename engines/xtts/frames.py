@@ -6,86 +6,50 @@ depends on two neighbours a stage, so that those of a part can be had from a par
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """`torch.nn.functional.interpolate(mode="linear", scale_factor=factor)`, in parts."""
-
-    factor: float
-
-    def length(self, count: int) -> int:
-        """Outputs of `count` inputs."""
-        return int(count * self.factor)
-
-    def known(self, count: int) -> int:
-        """Outputs that stay as they are, whatever follows the first `count` inputs."""
-        outputs = self.length(count)
-        while outputs and self._sources(outputs - 1, outputs)[0] >= count - 1:
-            outputs -= 1
-        return outputs
-
-    def needed(self, start: int, stop: int) -> tuple[int, int]:
-        """The inputs, from and to, of the outputs from `start` to `stop`."""
-        first, last = self._sources(start, start + 1), self._sources(stop - 1, stop)
-        return int(first[0]), int(last[0]) + 2
-
-    def __call__(
-        self, part: torch.Tensor, offset: int, count: int, start: int, stop: int
-    ) -> torch.Tensor:
-        """Outputs [n, width] from `start` to `stop`; `part` holds inputs from `offset` on.
-
-        There are `count` inputs in all; the last is repeated behind the end.
-        """
-        sources = self._sources(start, stop).to(part.device)
-        lower = sources.floor().long()
-        upper = (lower + 1).clamp_max(count - 1)
-        share = (sources - lower)[:, None]
-        return part[lower - offset] * (1 - share) + part[upper - offset] * share
-
-    def _sources(self, start: int, stop: int) -> torch.Tensor:
-        """Where outputs lie among the inputs; in float32 as torch has it, for the same rounding."""
-        scale = torch.tensor(1.0 / self.factor, dtype=torch.float32)
-        places = torch.arange(start, stop, dtype=torch.float32)
-        return (scale * (places + 0.5) - 0.5).clamp_min(0.0)
-
-
-@dataclass(frozen=True, slots=True)
 class Frames:
-    """Stages one after another."""
+    """Latents stretched by some factors, one after another: the last is what is asked for."""
 
-    stages: Sequence[Stretch]
+    factors: Sequence[float]
+    """Each as `torch.nn.functional.interpolate(mode="linear", scale_factor=factor)` has it."""
 
     def count(self, latents: int, *, ended: bool) -> int:
         """Frames of so many latents; unless they are all, only those that will not change."""
-        return self._counts(latents, ended)[-1]
+        for factor in self.factors:
+            # The last of the rest lies before the last input: it has two neighbours that are known.
+            latents = (
+                int(latents * factor) if ended else max(0, int((latents - 0.5) * factor - 0.5))
+            )
+        return latents
 
     def part(
-        self, take: Callable[[int, int], torch.Tensor], latents: int, ended: bool, span: range
+        self, latents: Sequence[torch.Tensor], start: int, stop: int, *, ended: bool
     ) -> torch.Tensor:
-        """The frames of `span`, [n, width]; `take(start, stop)` gives latents of those so far."""
-        counts = self._counts(latents, ended)
-        spans = [(span.start, span.stop)]
-        for stage, count in zip(reversed(self.stages), reversed(counts[:-1]), strict=True):
-            start, stop = stage.needed(*spans[0])
-            spans.insert(0, (min(start, count - 1), min(stop, count)))
-        values = take(*spans[0])
-        for stage, count, inputs, outputs in zip(
-            self.stages, counts, spans, spans[1:], strict=False
-        ):
-            if ended and stage.length(count) == count:  # torch then takes it as it is
-                values = values[outputs[0] - inputs[0] : outputs[1] - inputs[0]]
-            else:
-                values = stage(values, inputs[0], count, *outputs)
-        return values
+        """Frames [stop - start, width] of `latents`, each [width]: those so far, or all."""
+        if not self.factors:
+            return torch.stack(list(latents[start:stop]))
+        before, factor = Frames(self.factors[:-1]), self.factors[-1]
+        count = before.count(len(latents), ended=ended)
+        if ended and int(count * factor) == count:  # torch then takes it as it is
+            return before.part(latents, start, stop, ended=ended)
+        places = _places(factor, start, stop)
+        first, last = int(places[0]), min(int(places[-1]) + 2, count)
+        values = before.part(latents, first, last, ended=ended)
+        places = places.to(values.device)
+        lower = places.floor().long()
+        upper = (lower + 1).clamp_max(count - 1)  # the last is repeated behind the end
+        share = (places - lower)[:, None]
+        return values[lower - first] * (1 - share) + values[upper - first] * share
 
-    def _counts(self, latents: int, ended: bool) -> list[int]:
-        """How many there are before the first stage, and behind each."""
-        counts = [latents]
-        for stage in self.stages:
-            counts.append(stage.length(counts[-1]) if ended else stage.known(counts[-1]))
-        return counts
+
+def _places(factor: float, start: int, stop: int) -> torch.Tensor:
+    """Where outputs lie among the inputs; in float32 as torch has it, for the same rounding."""
+    scale = torch.tensor(1.0 / factor, dtype=torch.float32)
+    outputs = torch.arange(start, stop, dtype=torch.float32)
+    return (scale * (outputs + 0.5) - 0.5).clamp_min(0.0)

@@ -1,30 +1,14 @@
 """Draws the next token of all rows at once, each by its own wishes and its own random numbers.
 
 Filters and their order are those of transformers' `generate`: repetition penalty (Keskar et al.
-2019), temperature, top-k, top-p (Holtzman et al. 2020). Like coqui's prompt of placeholders, the
-penalty takes token 1 and the start token for said.
+2019), temperature, top-k, top-p (Holtzman et al. 2020).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-PLACEHOLDER = 1
-"""What coqui's prompt ids hold in place of text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How a row is drawn; a field each of [rows, 1], on the device."""
-
-    penalty: torch.Tensor
-    temperature: torch.Tensor
-    top_k: torch.Tensor
-    """int64; as many as there are tokens: all."""
-    top_p: torch.Tensor
-    """Over 1: all."""
+from .rows import Wishes
 
 
 def draw(

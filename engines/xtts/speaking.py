@@ -11,9 +11,8 @@ import torch
 
 from alltalk.audio import Audio
 from alltalk.engine import Chunk, Place, Utterance, Voice
-from alltalk.errors import AllTalkError, OutOfMemory, SynthesisFailed
-from alltalk.torch_compat.checkpoints import is_out_of_memory
 from alltalk.torch_compat.draws import drawing, each_within
+from alltalk.torch_compat.failures import speaking_failed
 
 from .capabilities import capabilities
 from .manner import Manner
@@ -61,7 +60,7 @@ class Xtts:
                 for sound in steps:
                     yield None if sound is None else self._chunk(sound)
             except (RuntimeError, MemoryError) as error:
-                raise _spoken_error(error, piece) from error
+                raise speaking_failed("XTTS", error, piece) from error
             finally:
                 steps.close()
 
@@ -83,9 +82,3 @@ class Xtts:
     def _chunk(self, sound: torch.Tensor) -> Chunk:
         samples = np.clip(sound.float().numpy(), -1.0, 1.0)
         return Chunk(Audio(samples, self._sample_rate))
-
-
-def _spoken_error(error: BaseException, piece: str) -> AllTalkError:
-    if is_out_of_memory(error):
-        return OutOfMemory("There is not enough memory for this sentence.")
-    return SynthesisFailed(f"XTTS could not say {piece[:60]!r}: {error}")

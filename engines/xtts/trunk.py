@@ -13,36 +13,7 @@ import torch
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from .linear import Linear, made_linear
-
-
-class Cache:
-    """Keys and values, [layers, rows, positions, heads, head size]; zero where nothing was.
-
-    Grows by rows. On most systems zeroed memory costs nothing until it is written.
-    """
-
-    def __init__(self, layers: int, positions: int, heads: int, size: int) -> None:
-        self._shape = (layers, positions, heads, size)
-        self.rows = 0
-        self.keys = self.values = torch.empty(0)
-
-    def reserve(self, rows: int, like: torch.Tensor) -> None:
-        """Hold at least `rows`, of the kind and on the device of `like`. May run out of memory."""
-        if rows <= self.rows:
-            return
-        layers, positions, heads, size = self._shape
-        shape = (layers, rows, positions, heads, size)
-        grown = [torch.zeros(shape, dtype=like.dtype, device=like.device) for _ in range(2)]
-        for new, old in zip(grown, (self.keys, self.values), strict=True):
-            if self.rows:
-                new[:, : self.rows] = old
-        self.keys, self.values = grown
-        self.rows = rows
-
-    def move(self, source: int, target: int, length: int) -> None:
-        """Put what row `source` holds, `length` positions of it, into row `target`."""
-        for each in (self.keys, self.values):
-            each[:, target, :length] = each[:, source, :length]
+from .rows import Cache
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+from torch.nn.utils.rnn import pad_sequence
 
-from .frames import Frames, Stretch
+from .frames import Frames
+from .transfer import to_host
 
 CONTEXT = 13
 """Frames on each side that a frame's sound depends on."""
@@ -26,7 +28,7 @@ class Window:
     """Frames to be heard, with the context that they need."""
 
     frames: torch.Tensor
-    """float32 [width, n]."""
+    """float32 [n, width]."""
     speaker: torch.Tensor
     """float32 [512, 1]."""
     heard: range
@@ -73,15 +75,10 @@ class Waveform:
         if stop <= self._taken:
             return None
         start = max(0, self._taken - CONTEXT)
-        frames = self._frames.part(
-            lambda first, last: torch.stack(self.latents[first:last]),
-            len(self.latents),
-            self.ended,
-            range(start, count),
-        )
+        frames = self._frames.part(self.latents, start, count, ended=self.ended)
         heard = range(self._taken - start, stop - start)
         self._taken = stop
-        return Window(frames.t(), self._speaker, heard, self.ended)
+        return Window(frames, self._speaker, heard, self.ended)
 
 
 class Vocoder:
@@ -91,41 +88,36 @@ class Vocoder:
         """`decoder`: coqui's, on its device; its generator is changed to `dtype`."""
         self.generator = decoder.waveform_decoder.to(dtype)
         self.dtype = dtype
-        self._stretches = [decoder.ar_mel_length_compression / decoder.output_hop_length]
+        self._factors = [decoder.ar_mel_length_compression / decoder.output_hop_length]
         if decoder.output_sample_rate != decoder.input_sample_rate:
-            self._stretches.append(decoder.output_sample_rate / decoder.input_sample_rate)
+            self._factors.append(decoder.output_sample_rate / decoder.input_sample_rate)
         for module in self.generator.modules():
             if is_parametrized(module, "weight"):  # else computed anew for each window
                 remove_parametrizations(module, "weight")
 
-    def frames(self, speed: float) -> Frames:
-        """From latents to its frames, for speech of that speed."""
+    def begin(self, speaker: torch.Tensor, speed: float, chunk: tuple[int, int]) -> Waveform:
+        """A clip of `speaker`, float32 [1, 512, 1]; `chunk` as `Waveform` takes it."""
         slowed = [] if 1.0 <= 1.0 / speed < 1.0016 else [1.0 / speed]  # no token more in 600
-        return Frames([Stretch(factor) for factor in (*slowed, *self._stretches)])
+        return Waveform(Frames([*slowed, *self._factors]), speaker.reshape(-1, 1), chunk)
 
     def __call__(self, windows: Sequence[Window]) -> list[torch.Tensor]:
-        """The sound of each, float32 [samples of what is heard], on the device.
+        """The sound of each, float32 [samples of what is heard], in main memory.
 
         Those that do not end are decoded at once, padded behind, where nobody listens.
         """
-        sounds: list[torch.Tensor | None] = [None] * len(windows)
-        together = [n for n, window in enumerate(windows) if not window.at_end]
-        for batch in ([together] if together else []) + [
-            [n] for n, window in enumerate(windows) if window.at_end
-        ]:
-            for n, sound in zip(batch, self._decode([windows[n] for n in batch]), strict=True):
-                heard = windows[n].heard
-                sounds[n] = sound[heard.start * HOP : heard.stop * HOP]
-        return [sound for sound in sounds if sound is not None]
-
-    def _decode(self, windows: Sequence[Window]) -> torch.Tensor:
-        """float32 [windows, samples]."""
-        width, longest = windows[0].frames.shape[0], max(w.frames.shape[1] for w in windows)
-        frames = windows[0].frames.new_zeros(len(windows), width, longest)
-        for row, window in zip(frames, windows, strict=True):
-            row[:, : window.frames.shape[1]] = window.frames
-        speakers = torch.stack([window.speaker for window in windows])
-        sound: torch.Tensor = self.generator(
-            frames.to(self.dtype), g=speakers.to(frames.device, self.dtype)
+        together = iter(self._decode([window for window in windows if not window.at_end]))
+        return to_host(
+            [self._decode([window])[0] if window.at_end else next(together) for window in windows]
         )
-        return sound[:, 0].float()
+
+    def _decode(self, windows: Sequence[Window]) -> list[torch.Tensor]:
+        """The same on the device."""
+        if not windows:
+            return []
+        frames = pad_sequence([each.frames for each in windows], batch_first=True).transpose(1, 2)
+        speakers = torch.stack([each.speaker for each in windows])
+        sounds = self.generator(frames.to(self.dtype), g=speakers.to(frames.device, self.dtype))
+        return [
+            sound[0, each.heard.start * HOP : each.heard.stop * HOP].float()
+            for sound, each in zip(sounds, windows, strict=True)
+        ]

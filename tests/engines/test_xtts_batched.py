@@ -56,7 +56,7 @@ def loaded(home):
 @pytest.fixture
 def engine(loaded):
     yield loaded
-    for left in list(loaded._open):  # by a test that failed
+    for left in list(loaded._steps.open):  # by a test that failed
         loaded.close_stream(left)
 
 
@@ -264,10 +264,10 @@ def test_join_and_leave_in_any_order_touches_nobody_else(engine, dice):
                 ended.append((take.clip.tokens, alone[running.pop(take)]))
                 engine.close_stream(take.stream)
     assert all(said == expected for said, expected in ended)
-    assert not engine._rows
-    assert not engine._open
-    assert engine._joining is None
-    assert engine.decoder._lengths == []
+    assert not engine._steps.rows
+    assert not engine._steps.open
+    assert engine._steps.joining is None
+    assert engine.decoder.rows.lengths == []
 
 
 def test_a_step_may_take_in_rows_and_positions_that_nobody_uses(engine, monkeypatch):
@@ -298,7 +298,7 @@ def test_slots_never_leak(engine):
 def test_no_memory_for_one_more_refuses_the_newcomer_only(home, monkeypatch):
     import torch
 
-    from alltalk.engines.xtts import trunk
+    from alltalk.engines.xtts import rows
 
     engine = load(home)
     expected = take_all(engine, say(TEXTS[1]))[0].clip.tokens
@@ -310,14 +310,14 @@ def test_no_memory_for_one_more_refuses_the_newcomer_only(home, monkeypatch):
         raise torch.OutOfMemoryError("out of memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr(trunk.torch, "zeros", full)
+        patched.setattr(rows.torch, "zeros", full)
         newcomer = engine.prepare(say())
         with pytest.raises(NoRoom):
             engine.open(newcomer)
     while not first.is_done:
         first.hear(engine.step())
     assert first.clip.tokens == expected
-    assert len(engine._open) == 1
+    assert len(engine._steps.open) == 1
 
 
 def test_what_fails_in_one_prompt_fails_that_utterance_alone(engine, monkeypatch):
@@ -368,7 +368,8 @@ def test_its_sampler_filters_as_transformers_does(wishes):
     import torch
     from transformers import generation
 
-    from alltalk.engines.xtts.sampler import Wishes, filtered
+    from alltalk.engines.xtts.rows import Wishes
+    from alltalk.engines.xtts.sampler import filtered
 
     temperature, penalty, top_k, top_p = wishes
     draws = torch.Generator().manual_seed(3)
@@ -402,7 +403,8 @@ def test_its_sampler_filters_as_transformers_does(wishes):
 def test_its_sampler_draws_by_the_probabilities():
     import torch
 
-    from alltalk.engines.xtts.sampler import Wishes, draw
+    from alltalk.engines.xtts.rows import Wishes
+    from alltalk.engines.xtts.sampler import draw
 
     n = 20_000
     logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(n, 4)
@@ -418,22 +420,21 @@ def test_its_sampler_draws_by_the_probabilities():
 def test_parts_of_a_stretch_are_torchs_interpolation(factor):
     import torch
 
-    from alltalk.engines.xtts.frames import Stretch
+    from alltalk.engines.xtts.frames import Frames
 
-    values, stretch = torch.randn(150, 3, generator=torch.manual_seed(0)), Stretch(factor)
+    values, frames = torch.randn(150, 3, generator=torch.manual_seed(0)), Frames([factor])
     expected = torch.nn.functional.interpolate(values.t()[None], scale_factor=factor, mode="linear")
     expected = expected[0].t()
     # Some processors fuse the place's product and sum, which moves it by a rounding of float32.
     rounding = 150 * torch.finfo(torch.float32).eps * values.diff(dim=0).abs().max().item()
-    assert stretch.length(150) == len(expected)
+    assert frames.count(150, ended=True) == len(expected)
     for start in range(0, len(expected), 37):
         stop = min(start + 37, len(expected))
-        first, last = stretch.needed(start, stop)
-        part = stretch(values[first:last], first, 150, start, stop)
+        part = frames.part(values, start, stop, ended=True)
         assert torch.allclose(part, expected[start:stop], atol=rounding)
-    known = stretch.known(100)
-    assert 100 * factor - 3 * max(1, factor) < known <= stretch.length(100)
-    part = stretch(values[:100], 0, 100, 0, known)
+    known = frames.count(100, ended=False)
+    assert 100 * factor - 3 * max(1, factor) < known <= frames.count(100, ended=True)
+    part = frames.part(values[:100], 0, known, ended=False)
     assert torch.allclose(part, expected[:known], atol=rounding)
 
 
@@ -495,7 +496,7 @@ def test_latents_of_another_kind_of_model_are_refused(engine, tmp_path):
 def test_an_unknown_voice_is_refused_before_it_has_a_slot(engine):
     with pytest.raises(UnknownVoice):
         engine.prepare(say(name="nobody"))
-    assert not engine._open
+    assert not engine._steps.open
 
 
 def test_the_guard_refuses_what_stops_early_runs_on_or_repeats():
@@ -526,7 +527,7 @@ def test_a_bad_take_fails_its_utterance_with_the_reason_and_frees_its_slot(home)
     events = [event for _ in range(8) for event in engine.step()]
     (error,) = [event.error for event in events if event.error]
     assert isinstance(error, BadTake)
-    assert not engine._rows
+    assert not engine._steps.rows
     engine.close_stream(stream)
     heard = {engine.open(engine.prepare(say(TEXTS[1]))): []}
     step_all(engine, heard)

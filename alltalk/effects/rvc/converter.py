@@ -63,7 +63,7 @@ class Converter:
         try:
             models = self._models(conversion)
         except (RuntimeError, MemoryError) as error:
-            from alltalk.torch_compat.checkpoints import is_out_of_memory
+            from alltalk.torch_compat.failures import is_out_of_memory
 
             if is_out_of_memory(error):
                 raise OutOfMemory("There is not enough memory to load the voice.") from error

@@ -23,7 +23,7 @@ from alltalk.effects.rvc.pitch_curve import autotuned, pitch_ids, smoothed, tran
 from alltalk.effects.rvc.synthesizer import Cut
 from alltalk.errors import OutOfMemory
 from alltalk.speech import Conversion
-from alltalk.torch_compat.checkpoints import is_out_of_memory
+from alltalk.torch_compat.failures import is_out_of_memory
 
 if TYPE_CHECKING:
     from alltalk.effects.rvc.voice import Models
