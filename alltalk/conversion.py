@@ -68,17 +68,11 @@ class Conversions:
         """Names of the voices that can be converted to; none while conversion is switched off."""
         return await self._disk.run(list_voices, self._folder) if self.enabled else []
 
-    async def ready_voices(self) -> list[str]:
-        """As `voices`, where sound can be converted now.
-
-        Raises what keeps it from that, one thing at a time: Unsupported where it is not installed
-        or switched off, RvcBaseMissing.
-        """
+    async def require_installed(self) -> None:
+        """Raises Unsupported where packages are missing, RvcBaseMissing where base models are."""
         _required()
         embedder = self._config().rvc_settings.embedder_model
         await self._disk.run(find_embedder, self._folder / BASE, embedder)
-        self._require_enabled()
-        return await self.voices()
 
     async def require(self, name: str) -> None:
         """Raises as `digests` where the voice `name` is not there."""
@@ -98,7 +92,11 @@ class Conversions:
 
         Raises UnknownRvcVoice, StorageError; Unsupported while conversion is switched off.
         """
-        self._require_enabled()
+        if not self.enabled:
+            raise Unsupported(
+                "Voice conversion is switched off. Switch rvc_settings.rvc_enabled on in the "
+                "settings, or send the request without an RVC voice."
+            )
         return {name: digest(voice_path(self._folder, name)) for name in names}
 
     def convert_now(self, audio: Audio, conversion: Conversion) -> Audio:
@@ -161,13 +159,6 @@ class Conversions:
         """Begin nothing more."""
         for lanes in (self._lane, self._loading, self._disk, self._shelving):
             lanes.close()
-
-    def _require_enabled(self) -> None:
-        if not self.enabled:
-            raise Unsupported(
-                "Voice conversion is switched off. Switch rvc_settings.rvc_enabled on in the "
-                "settings, or send the request without an RVC voice."
-            )
 
     async def _open(self, conversion: Conversion, sample_rate: int) -> Stage:
         return await self._loading.pick().run(self._opened, conversion, sample_rate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
@@ -37,6 +37,10 @@ class Studio:
         self._library, self._limits = library, limits
         self._registry = VoiceRegistry(home, library)
         self._lane = Lane("voices")
+
+    def recorded(self) -> Mapping[str, Voice]:
+        """Whom there are recordings of, by name, whatever engine speaks now. Blocking."""
+        return self._library.scan()
 
     @property
     def largest_bytes(self) -> int:
@@ -79,3 +83,10 @@ class Studio:
     def close(self) -> None:
         """Begin nothing more."""
         self._lane.close()
+
+
+def not_heard(voice: Voice, voices: Sequence[Voice]) -> str:
+    """What to know of `voice` when it is none of the current engine's `voices`; else nothing."""
+    if any(each.name == voice.name for each in voices):
+        return ""
+    return "The current engine does not speak as recorded voices; another one will."

@@ -19,7 +19,7 @@ from alltalk.engine import Voice
 from alltalk.errors import NotFound, Unsupported
 from alltalk.service import SpeechService
 from alltalk.speech import FORMATS, SpeechRequest
-from alltalk.studio import PREVIEW
+from alltalk.studio import PREVIEW, not_heard
 from alltalk.voices import NewVoice, find_voice
 
 router = APIRouter(tags=["Voices"])
@@ -69,7 +69,8 @@ async def add_voice(http: Request, service: ServiceDep, studio: StudioDep) -> Re
             overwrite=fields.overwrite,
         )
         added = await unless_disconnected(http, studio.add(new))
-    warnings = [*added.warnings, *_not_heard(added.voice, service)]
+    unheard = not_heard(added.voice, service.voices())
+    warnings = [*added.warnings, *([unheard] if unheard else [])]
     return JSONResponse({**_described(added.voice, studio.folder), "warnings": warnings})
 
 
@@ -140,10 +141,3 @@ def _refuse_built_in(id: str, service: SpeechService) -> None:
     """A clip may be called like a voice of the engine, but for its suffix."""
     if any(voice.name == id and not voice.clips for voice in service.voices()):
         raise Unsupported(f"{id!r} is part of its engine; only voices of your own can be changed.")
-
-
-def _not_heard(voice: Voice, service: SpeechService) -> list[str]:
-    """What to know when the current engine will not speak as `voice`."""
-    if any(each.name == voice.name for each in service.voices()):
-        return []
-    return ["The current engine does not speak as recorded voices; another one will."]

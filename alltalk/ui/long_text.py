@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from alltalk.ui.long_text_view import (
     progress_html,
     status_html,
 )
-from alltalk.ui.parts import Update, client, outside_tabs, telling
+from alltalk.ui.parts import Update, client, opened, outside_tabs, telling
 
 TICK_S = 1.0
 """Seconds between two looks at a document that is being spoken."""
@@ -189,7 +188,8 @@ class _Page:
                 api_visibility="private",
             )
 
-        on(root.load, self._choices, [], [voice for voice, _ in self._choosable])
+        choosable = [voice for voice, _ in self._choosable]
+        opened(lambda event: on(event, self._choices, [], choosable))
         on(root.load, self._load, [self.memory], everything)
         new = [self.new_title, self.new_text, self.new_file, self.new_split, self.new_kind]
         new += [self.new_voice, self.new_language, self.new_rate, self.memory]
@@ -248,8 +248,8 @@ class _Page:
     ) -> Update:
         manner = manner_of((voice, language, None, None, None), Manner())
         if file:
-            content = io.BytesIO(await self._texts.run(Path(file).read_bytes))
-            said = await self._texts.read(Path(file).name, content)
+            with await self._texts.run(Path(file).open, "rb") as content:
+                said = await self._texts.read(Path(file).name, content)
         elif text.strip():
             reader = read_markdown if kind == "md" else read_plain
             said = await self._texts.pasted(text, reader)

@@ -18,6 +18,10 @@ from alltalk.ui.picture import picture_html
 from alltalk.voices import NewVoice
 
 ANY = "Any"
+_NO_CLONING = (
+    "speaks only as its own voices. What is added here is kept for an engine that clones, "
+    "such as XTTS: see the page “Engines”."
+)
 
 
 class NewVoiceForm:
@@ -25,6 +29,7 @@ class NewVoiceForm:
 
     def __init__(self, product: Product) -> None:
         self._service, self._studio = product.service, product.studio
+        self._note = gr.HTML(elem_id="voices-note")
         with gr.Row():
             self._files = gr.File(
                 label="Recordings; several are a set of one speaker",
@@ -66,13 +71,18 @@ class NewVoiceForm:
     @property
     def outputs(self) -> list[Any]:
         """What `offering` changes."""
-        return [self._language]
+        return [self._note, self._language]
 
     def offering(self) -> Update:
-        """The languages of the engine that is there now."""
+        """The languages of the engine that is there now, and whether it clones."""
         current = self._service.pool.current
-        tags = sorted(current.offer.capabilities.languages) if current and current.offer else []
-        return {self._language: gr.update(choices=[(ANY, ""), *((tag, tag) for tag in tags)])}
+        offer = current.offer if current else None
+        tags = sorted(offer.capabilities.languages) if offer else []
+        note = f"{offer.engine} {_NO_CLONING}" if offer and not offer.capabilities.cloning else ""
+        return {
+            self._note: status_html(note),
+            self._language: gr.update(choices=[(ANY, ""), *((tag, tag) for tag in tags)]),
+        }
 
     async def _check(self, files: list[str] | None, recorded: str | None) -> Update:
         """How the clips look, and what better ones would not have, before they are added."""

@@ -13,6 +13,7 @@ from alltalk.errors import AllTalkError, BadInput
 from alltalk.speech import Conversion
 from alltalk.ui.parts import Update
 
+SWITCHED_OFF = "Voice conversion is switched off. Switch it on on the page “Voices”, “RVC voices”."
 NO_VOICE = "There is no RVC voice yet. Add one on the page “Voices”, under “RVC voices”."
 NOT_CHOSEN = "Choose an RVC voice first."
 LEFT_ALONE = "None"
@@ -25,14 +26,19 @@ class RvcOffer:
     voices: tuple[str, ...]
     reason: str
     """Why there is no voice, and what to do about it; empty: there are some."""
+    is_off: bool = False
+    """All that is missing is to switch it on."""
 
 
 async def offered(conversions: Conversions) -> RvcOffer:
     """What `conversions` can do now."""
     try:
-        voices = await conversions.ready_voices()
+        await conversions.require_installed()
     except AllTalkError as error:
         return RvcOffer((), str(error))
+    if not conversions.enabled:
+        return RvcOffer((), SWITCHED_OFF, is_off=True)
+    voices = await conversions.voices()
     return RvcOffer(tuple(voices), "" if voices else NO_VOICE)
 
 

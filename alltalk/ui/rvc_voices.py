@@ -10,14 +10,15 @@ import gradio as gr
 
 from alltalk.effects.rvc.shelf import NewRvcVoice
 from alltalk.errors import BadInput
+from alltalk.keys import Role
 from alltalk.product import Product
 from alltalk.speech import SpeechRequest
 from alltalk.studio import PREVIEW
 from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
-from alltalk.ui.parts import Update, connect, forget, opened, ticket, uploaded
+from alltalk.ui.parts import Update, connect, forget, opened, require, ticket, uploaded
 from alltalk.ui.player import player_html
-from alltalk.ui.rvc_choice import NO_VOICE, NOT_CHOSEN, RvcChoice, needed, offered
+from alltalk.ui.rvc_choice import NO_VOICE, NOT_CHOSEN, SWITCHED_OFF, RvcChoice, needed, offered
 from alltalk.ui.sounds import Sounds
 
 LONGEST_TRIAL = 500
@@ -30,12 +31,13 @@ class RvcVoices:
 
     def __init__(self, product: Product, sounds: Sounds) -> None:
         self._service, self._studio, self._sounds = product.service, product.studio, sounds
-        self._conversions = product.conversions
+        self._conversions, self._control = product.conversions, product.control
         gr.Markdown(
             "An RVC voice takes finished speech and gives it another sound: words, timing and "
             "melody stay. On the page *Speak* it is chosen under *Voice conversion*."
         )
         self.reason = gr.HTML(elem_id="rvc-reason")
+        self.enable = gr.Button("Switch voice conversion on", variant="primary", visible=False)
         self.rvc = RvcChoice("Listed RVC voice", "Moved by, semitones")
         with gr.Row():
             self.speaker = gr.Dropdown(
@@ -68,7 +70,7 @@ class RvcVoices:
     def wire(self, convert: ConvertForm) -> None:
         """Connect the components; `convert` offers the same voices."""
         self._convert = convert
-        shown = [self.reason, *self.rvc.fields, self.speaker, self.hear, self.delete]
+        shown = [self.reason, self.enable, *self.rvc.fields, self.speaker, self.hear, self.delete]
         shown += convert.outputs
         choosable = {self.rvc.voice, self.speaker, convert.rvc.voice}
 
@@ -76,6 +78,7 @@ class RvcVoices:
             connect(trigger, call, inputs, outputs, self.message)
 
         opened(lambda event: on(event, self._list, choosable, shown))
+        on(self.enable.click, self._enable, choosable, shown)
         trial = {*self.rvc.fields, self.speaker, self.text}
         on(self.hear.click, self._hear, trial, [self.player])
         on(self.delete.click, self._delete, choosable, [*shown, self.player])
@@ -94,15 +97,21 @@ class RvcVoices:
             chosen = next(iter(offer.voices), "")
         speakers = [(ANYBODY, ""), *((name, name) for name in names)]
         can = bool(offer.voices)
-        reason = "There is none yet. Add one below." if offer.reason == NO_VOICE else offer.reason
+        here = {NO_VOICE: "There is none yet. Add one below.", SWITCHED_OFF: "It is switched off."}
         return {
-            self.reason: status_html(reason),
+            self.reason: status_html(here.get(offer.reason, offer.reason)),
+            self.enable: gr.update(visible=offer.is_off),
             **self.rvc.offering(offer, chosen),
             self.speaker: gr.update(choices=speakers, value=speaker if speaker in names else ""),
             self.hear: gr.update(interactive=can),
             self.delete: gr.update(interactive=can),
             **self._convert.offering(offer, values[self._convert.rvc.voice]),
         }
+
+    async def _enable(self, values: dict[Any, Any], asked: gr.Request) -> Update:
+        require(asked, Role.ADMIN)
+        await self._control.change_settings({"rvc_settings.rvc_enabled": True})
+        return await self._list(values)
 
     async def _hear(self, values: dict[Any, Any], asked: gr.Request) -> Update:
         if not values[self.text].strip():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -11,7 +11,7 @@ from alltalk.engine import Voice
 from alltalk.errors import BadInput, Unsupported
 from alltalk.product import Product
 from alltalk.speech import SpeechRequest
-from alltalk.studio import PREVIEW
+from alltalk.studio import PREVIEW, not_heard
 from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.new_voice import NewVoiceForm
@@ -75,29 +75,38 @@ class _Page:
         self.new.wire(self._list, shown)
         self.names.wire()
 
-    async def _voices(self) -> Sequence[Voice]:
-        return await self._studio.run(self._service.voices)
+    async def _voices(self) -> tuple[Sequence[Voice], Mapping[str, Voice]]:
+        """Those that the current engine speaks as, and all that are listed, by name."""
+        heard = await self._studio.run(self._service.voices)
+        recorded = await self._studio.run(self._studio.recorded)
+        return heard, {**{each.name: each for each in heard}, **recorded}
 
     async def _list(self, chosen: str | None = None) -> Update:
-        names = sorted(voice.name for voice in await self._voices())
+        heard, listed = await self._voices()
+        names = sorted(listed)
         first = chosen if chosen in names else (names[0] if names else None)
         return {
             self.chosen: gr.update(choices=names, value=first),
-            **self.names.offering(names),
+            **self.names.offering(sorted(voice.name for voice in heard)),
             **self.new.offering(),
         }
 
     async def _describe(self, name: str | None) -> Update:
-        voice = next((each for each in await self._voices() if each.name == name), None)
+        heard, listed = await self._voices()
+        voice = listed.get(name or "")
         if voice is None:
             return {self.about: ""}
         clips = len(voice.clips)
         kind = f"{clips} recording{'s' * (clips > 1)}" if clips else "Part of the engine"
         rows = [[kind, voice.language or "any", voice.transcript or "none"]]
-        return {self.about: table_html(["Made of", "Language", "Transcript"], rows, "")}
+        table = table_html(["Made of", "Language", "Transcript"], rows, "")
+        return {self.about: table + status_html(not_heard(voice, heard))}
 
     async def _hear(self, name: str | None, asked: gr.Request) -> Update:
-        request = SpeechRequest(PREVIEW, voice=_needed(name))
+        wanted, (heard, listed) = _needed(name), await self._voices()
+        if (voice := listed.get(wanted)) and (unheard := not_heard(voice, heard)):
+            raise Unsupported(unheard)
+        request = SpeechRequest(PREVIEW, voice=wanted)
         take = self._sounds.begin(request, ticket(asked, self._service.config))
         await take.begun()
         return {self.player: player_html(take.name)}
@@ -115,8 +124,8 @@ class _Page:
         return {**await self._list(), self.player: "", self.message: said}
 
     async def _own(self, name: str | None) -> str:
-        wanted = _needed(name)
-        if any(each.name == wanted and not each.clips for each in await self._voices()):
+        wanted, (_, listed) = _needed(name), await self._voices()
+        if (voice := listed.get(wanted)) and not voice.clips:
             raise Unsupported(f"{wanted!r} is part of its engine; it cannot be changed.")
         return wanted
 

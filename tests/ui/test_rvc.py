@@ -147,8 +147,7 @@ def test_a_recording_is_converted_heard_and_saved(page, tmp_path, shot):
     shot(page, "voices-convert")
 
 
-def test_once_switched_off_the_fields_are_disabled_and_say_why(page):
-    """The last one: it stays off."""
+def test_switched_off_the_fields_are_disabled_until_it_is_switched_on(page):
     page.get_by_role("tab", name="Settings").click()
     field = page.get_by_label("Setting", exact=True)
     field.press_sequentially("rvc_settings.rvc_enabled")
@@ -161,5 +160,8 @@ def test_once_switched_off_the_fields_are_disabled_and_say_why(page):
     expect(page.locator("#speak-rvc")).to_contain_text("Voice conversion is switched off")
     expect(page.get_by_label("RVC voice", exact=True)).to_be_disabled()
     page.get_by_role("tab", name="Voices").click()
-    unfold(page, "Convert a recording")
-    expect(page.get_by_role("button", name="Convert it")).to_be_disabled()
+    unfold(page, "RVC voices")
+    expect(page.get_by_role("button", name="Try it out")).to_be_disabled()
+    page.get_by_role("button", name="Switch voice conversion on").click()
+    expect(page.get_by_role("button", name="Try it out")).to_be_enabled()
+    expect(page.get_by_label("Listed RVC voice")).to_have_value(ANA)

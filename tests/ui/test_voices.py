@@ -95,3 +95,22 @@ def test_the_microphone_makes_a_voice(voices):
     expect(voices.get_by_role("button", name="Play", exact=True).first).to_be_visible()
     voices.get_by_role("button", name="Add this voice").click()
     expect(voices.locator("#voices-added")).to_contain_text("spoken.wav is there now")
+
+
+def test_what_an_engine_that_does_not_clone_will_not_speak_as_is_told(voices, tmp_path):
+    """The last one: another engine speaks from here on."""
+    origin = voices.url.split("/ui")[0]
+    assert voices.request.post(f"{origin}/api/enginereload?engine=espeak").ok
+    voices.reload()
+    voices.get_by_role("tab", name="Voices").click()
+    expect(voices.locator("#voices-note")).to_contain_text("espeak speaks only as its own voices")
+    clip = tmp_path / "kept.wav"
+    clip.write_bytes(wav(tone(5.0)))
+    give(voices, "#voices-files", clip)
+    voices.get_by_role("button", name="Add this voice").click()
+    expect(voices.locator("#voices-added")).to_contain_text("kept.wav is there now")
+    expect(voices.locator("#voices-about")).to_contain_text("another one will")
+    voices.get_by_role("button", name="Hear it").click()
+    expect(voices.locator("#voices-message").get_by_role("alert")).to_contain_text("another one")
+    voices.get_by_role("button", name="Delete this voice").click()
+    expect(voices.locator("#voices-message")).to_contain_text("kept.wav was deleted")
