@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import gradio as gr
@@ -10,12 +9,12 @@ import gradio as gr
 from alltalk.errors import BadInput
 from alltalk.keys import Role
 from alltalk.product import Product
-from alltalk.serving.backend import BackendView, State
 from alltalk.status import EngineStatus, Switch
+from alltalk.ui.backends import Backends
 from alltalk.ui.engine_settings import EngineSettings
 from alltalk.ui.long_text_view import shown_text, status_html
 from alltalk.ui.models import Models
-from alltalk.ui.parts import Update, connect, require, table_html
+from alltalk.ui.parts import Update, connect, require
 
 TICK_S = 2.0
 
@@ -37,11 +36,8 @@ class _Page:
         self._service, self._control = product.service, product.control
         self.timer = gr.Timer(TICK_S, active=False)
         self.message = gr.HTML(elem_id="engines-message")
-        self.backends = gr.HTML(elem_id="engines-backends")
-        with gr.Row():
-            self.which = gr.Dropdown([], label="Backend", allow_custom_value=True, min_width=160)
-            self.restart = gr.Button("Restart", min_width=120)
-            self.free = gr.Button("Free memory", min_width=120)
+        self.seen = gr.State(None)
+        self.backends = Backends(product, self.message)
         gr.Markdown("### The current engine")
         with gr.Row():
             self.engine = gr.Dropdown(
@@ -61,8 +57,7 @@ class _Page:
         """Connect the components to what they do."""
         root = gr.context.Context.root_block
         assert root is not None, "a tab is built inside Blocks"
-        shown = [self.backends, self.which, self.engine, self.model, self.low_vram]
-        shown += [self.deepspeed, self.switches]
+        shown = [self.engine, self.model, self.low_vram, self.deepspeed, self.switches, self.seen]
 
         def on(trigger: Any, call: Any, inputs: list[Any], outputs: list[Any]) -> None:
             connect(trigger, call, inputs, outputs, self.message)
@@ -70,38 +65,36 @@ class _Page:
         on(root.load, self._all, [], shown)
         self.timer.tick(
             self._look,
-            [],
-            [self.backends, self.which, self.engine, self.model, self.switches],
+            [self.seen],
+            shown,
             concurrency_limit=None,
             show_progress="hidden",
             api_visibility="private",
         )
         on(self.swap.click, self._swap, [self.engine], shown)
         on(self.load.click, self._load, [self.model], shown)
-        on(self.restart.click, self._restart, [self.which], shown)
-        on(self.free.click, self._free, [self.which], shown)
         on(self.low_vram.input, self._low_vram, [self.low_vram], shown)
         on(self.deepspeed.input, self._deepspeed, [self.deepspeed], shown)
+        self.backends.wire(self.timer)
 
-    async def _look(self) -> Update:
-        """How things are. What a visitor has chosen, and not pressed yet, stays chosen."""
+    async def _look(self, seen: object) -> Update:
+        """How things are. What a visitor has chosen stays chosen, until another engine speaks."""
         if self._service.pool.current is None:
-            return {self.backends: backends_html(())}
+            return {self.seen: None}
         status = await self._service.lane().run(self._service.status)
+        if _told(status) != seen:
+            return self._shown(status)
         return {
-            self.backends: backends_html(self._service.pool.backends),
-            self.which: gr.update(choices=self._choices()),
             self.engine: gr.update(choices=list(status.engines)),
             self.model: gr.update(choices=list(status.models)),
-            self.switches: switches_html(status),
         }
 
     async def _all(self) -> Update:
-        status = await self._service.lane().run(self._service.status)
+        return self._shown(await self._service.lane().run(self._service.status))
+
+    def _shown(self, status: EngineStatus) -> Update:
         fields = {"low_vram": self.low_vram, "deepspeed": self.deepspeed}
         return {
-            self.backends: backends_html(self._service.pool.backends),
-            self.which: gr.update(choices=self._choices(), value=ALL),
             self.engine: gr.update(choices=list(status.engines), value=status.engine),
             self.model: gr.update(choices=list(status.models), value=status.model),
             **{
@@ -112,11 +105,8 @@ class _Page:
                 for what in _SWITCHES
             },
             self.switches: switches_html(status),
+            self.seen: _told(status),
         }
-
-    def _choices(self) -> list[tuple[str, int]]:
-        views = self._service.pool.backends
-        return [("all of them", ALL), *((_name(view), view.id) for view in views)]
 
     async def _swap(self, engine: str | None, asked: gr.Request) -> Update:
         require(asked, Role.POWER)
@@ -129,24 +119,6 @@ class _Page:
         offer = await self._control.load_model(_needed(model))
         said = status_html(f"{offer.engine} speaks with {offer.model} now.")
         return {**await self._all(), self.message: said}
-
-    async def _restart(self, which: int | None, asked: gr.Request) -> Update:
-        require(asked, Role.POWER)
-        count = await self._service.pool.restart(self._meant(which))
-        said = f"{count} being loaded again." if count else "Nothing to restart: it is disabled."
-        return {**await self._all(), self.which: which, self.message: status_html(said)}
-
-    async def _free(self, which: int | None, asked: gr.Request) -> Update:
-        require(asked, Role.POWER)
-        count = await self._service.free(self._meant(which))
-        said = f"{count} freed." if count else "Nothing to free: none is loaded and quiet."
-        return {**await self._all(), self.which: which, self.message: status_html(said)}
-
-    def _meant(self, which: int | None) -> int | None:
-        """The id of the backend that is chosen; None: all. Raises NotFound: it went meanwhile."""
-        if which is None or which == ALL:
-            return None
-        return self._service.pool.view(which).id
 
     async def _low_vram(self, on: bool, asked: gr.Request) -> Update:
         return await self._switched("low_vram", on, asked)
@@ -161,26 +133,6 @@ class _Page:
 
 
 _SWITCHES: tuple[Switch, ...] = ("low_vram", "deepspeed")
-ALL = -1
-"""Instead of a backend's id."""
-
-
-def backends_html(views: Iterable[BackendView]) -> str:
-    """The backends as they are now."""
-    rows = [
-        [
-            f"{_name(view)}{' (current)' if view.current else ''}",
-            *(_STATES.get(view.status, view.status.value), view.current_model, view.device),
-            *(f"{view.usages} of {view.max_usages}", view.error),
-        ]
-        for view in views
-    ]
-    heads = ["Backend", "State", "Model", "Runs on", "In use", "What is wrong"]
-    return table_html(heads, rows, "There is no backend. Add one with the backends API.")
-
-
-_STATES = {State.RESTING: "resting, its memory is free", State.IDLE: "does not answer"}
-"""Where the state's own name does not tell enough."""
 
 
 def switches_html(status: EngineStatus) -> str:
@@ -188,8 +140,9 @@ def switches_html(status: EngineStatus) -> str:
     return "".join(f"<p>{shown_text(status.effect(what))}</p>" for what in _SWITCHES)
 
 
-def _name(view: BackendView) -> str:
-    return f"{view.id}: {view.title or view.type}"
+def _told(status: EngineStatus) -> tuple[str, ...]:
+    """Another value where what is shown of the current engine is another."""
+    return (status.engine, status.model, *map(status.effect, _SWITCHES))
 
 
 def _needed(name: str | None) -> str:

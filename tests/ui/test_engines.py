@@ -51,6 +51,43 @@ def test_one_backend_is_restarted_and_freed(engines):
     expect(message).to_contain_text("Nothing to free")
 
 
+def test_backends_are_added_changed_made_current_disabled_and_removed(engines, home, shot):
+    message, table = engines.locator("#engines-message"), engines.locator("#engines-backends")
+
+    def press(name):
+        engines.get_by_role("button", name=name, exact=True).filter(visible=True).first.click()
+
+    engines.get_by_role("button", name="Change this backend").click()
+    choose(engines, "Kind of a new backend", "eSpeak NG")
+    press("Add a backend")
+    expect(message).to_contain_text("1: espeak was added.")
+    engines.get_by_label("Title", exact=True).fill("Second")
+    engines.get_by_label("Threads").fill("2")
+    shot(engines, "backends")
+    press("Save")
+    expect(table).to_contain_text("1: Second")
+    press("Make it current")
+    expect(table).to_contain_text("1: Second (current)")
+    press("Disable")
+    expect(table).to_contain_text("disabled")
+    press("Enable")
+    expect(table).not_to_contain_text("disabled")
+    saved = json.loads((home / "backends.json").read_text())
+    assert (saved["current"], saved["backends"][1]["threads"]) == (1, 2)
+    press("Remove")
+    press("Really remove it")
+    expect(message).to_contain_text("1: Second was removed.")
+    expect(table).not_to_contain_text("Second")
+    choose(engines, "Kind of a new backend", "Another server")
+    press("Add a backend")
+    engines.get_by_label("Address").fill("nowhere")
+    press("Save")
+    expect(table).to_contain_text("must be the address of a speech server")
+    press("Remove")
+    press("Really remove it")
+    expect(table).to_contain_text("0: espeak (current)")
+
+
 def test_an_engines_settings_are_read_about_checked_saved_and_in_force(engines, home, shot):
     engines.get_by_label("Engine to load", exact=True).fill("tone")  # hidden: it is not listed
     engines.get_by_label("Engine to load", exact=True).press("Enter")
