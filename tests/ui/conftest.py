@@ -11,7 +11,7 @@ import pytest
 from live import Live, live_server
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio")
 STILL = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 HEARING = (

@@ -9,7 +9,7 @@ from hearing import hear
 from live import live_server
 from playwright.sync_api import expect
 
-WORDS = 40
+WORDS = 200
 
 
 def test_a_stop_waits_for_speech_and_for_no_open_page(browser, home, tmp_path, open_page):

@@ -149,12 +149,11 @@ def test_a_recording_is_converted_heard_and_saved(page, tmp_path, shot):
 
 def test_switched_off_the_fields_are_disabled_until_it_is_switched_on(page):
     page.get_by_role("tab", name="Settings").click()
-    field = page.get_by_label("Setting", exact=True)
-    field.press_sequentially("rvc_settings.rvc_enabled")
-    page.get_by_role("option", name="rvc_settings.rvc_enabled", exact=True).click()
-    choose(page, "Value", "false")
+    page.get_by_label("Find a setting").fill("rvc_settings.rvc_enabled")
+    switch = page.locator(".setting").filter(has_text="rvc_settings.rvc_enabled")
+    switch.get_by_role("radio", name="false").check()
     page.get_by_role("button", name="Save", exact=True).filter(visible=True).click()
-    expect(page.locator("#settings-message")).to_contain_text("is saved")
+    expect(page.locator("#settings-message")).to_contain_text("Saved: rvc_settings.rvc_enabled.")
     page.get_by_role("tab", name="Speak").click()
     unfold(page, "Voice conversion (RVC)")
     expect(page.locator("#speak-rvc")).to_contain_text("Voice conversion is switched off")
