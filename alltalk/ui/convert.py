@@ -55,11 +55,11 @@ class ConvertForm:
         outputs = [self.player, self.picture]
         connect(self.convert.click, self._convert, wanted, outputs, self.message)
 
-    def offering(self, offer: RvcOffer, chosen: str) -> Update:
-        """The voices to convert to; `chosen`, else the first, is chosen."""
+    def offering(self, offer: RvcOffer, now: str) -> Update:
+        """The voices to convert to; `now`, else the first, is chosen."""
         return {
             self.reason: status_html(offer.reason),
-            **self.rvc.offering(offer, chosen or next(iter(offer.voices), "")),
+            **self.rvc.offering(offer, now, now or next(iter(offer.voices), "")),
             self.convert: gr.update(interactive=bool(offer.voices)),
         }
 

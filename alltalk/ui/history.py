@@ -48,7 +48,7 @@ class History:
         """Connect the components by `on`; `loaded` is the event of a page that is opened."""
         self._status = status
         heard = [self._player, self._picture]
-        on(loaded, self._remembered, [self.memory], self.outputs)
+        on(loaded, self._remembered, [self.memory], [self._past, self._clips])
         on(self._replay_button.click, self._replay, [self._clips], heard)
         deleted = [self._clips, self.memory]
         on(self._delete_button.click, self._delete, deleted, [*heard, *self.outputs])
@@ -59,7 +59,8 @@ class History:
         return self._shown(kept, name)
 
     async def _remembered(self, memory: Memory) -> Update:
-        return self._shown(memory, None)
+        shown = self._shown(memory, None)
+        return {each: shown[each] for each in (self._past, self._clips)}
 
     async def _replay(self, name: str | None) -> Update:
         name = _chosen(name)

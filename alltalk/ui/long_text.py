@@ -226,8 +226,8 @@ class _Page:
     async def _load(self, memory: dict[str, Any], request: gr.Request) -> Update:
         """The page as the visitor left it: by the address, else by what the browser kept."""
         asked = str(request.query_params.get("document", "")) or memory.get("open", "")
-        if not asked:
-            return self._closed(memory)
+        if not asked:  # nothing else: the visitor may have made a document meanwhile
+            return self._known(memory)
         try:
             return await self._opened(asked, memory)
         except NotFound as error:
@@ -423,17 +423,22 @@ class _Page:
         }
 
     def _closed(self, memory: dict[str, Any]) -> Update:
-        memory = {**memory, "open": ""}
-        known = [(title, id) for id, title in memory["known"].items()]
         return {
+            **self._known(memory),
             self.id: "",
             self.start: gr.update(visible=True),
             self.desk: gr.update(visible=False),
             self.timer: gr.Timer(active=False),
             self.player: "",
+            self.memory: {**memory, "open": ""},
+        }
+
+    def _known(self, memory: dict[str, Any]) -> Update:
+        """The visitor's documents, to open one."""
+        known = [(title, id) for id, title in memory["known"].items()]
+        return {
             self.known_row: gr.update(visible=bool(known)),
             self.known: gr.update(choices=known, value=known[-1][1] if known else None),
-            self.memory: memory,
         }
 
     async def _view(self, id: str, page: int, chosen: int | None = _UNCHANGED) -> Update:

@@ -19,6 +19,7 @@ class OpenaiNames:
     """A field for each name."""
 
     def __init__(self, product: Product) -> None:
+        self._service, self._studio = product.service, product.studio
         self._pool, self._control = product.service.pool, product.control
         gr.Markdown("Programs made for OpenAI ask for these names; choose who speaks then.")
         with gr.Row():
@@ -30,14 +31,22 @@ class OpenaiNames:
 
     def wire(self) -> None:
         """Connect the components to what they do."""
+        root = gr.context.Context.root_block
+        assert root is not None, "a tab is built inside Blocks"
+        connect(root.load, self._known, [], self.fields, self._message)
         connect(self._save.click, self._map, {*self.fields}, [], self._message)
 
     def offering(self, voices: Sequence[str]) -> Update:
-        """The fields with `voices` to choose from, and what is chosen now."""
+        """The fields with `voices` to choose from."""
+        return {field: gr.update(choices=list(voices)) for field in self.fields}
+
+    async def _known(self) -> Update:
+        """Who speaks now."""
         current = self._pool.current
         known = current.offer.openai_voices if current and current.offer else {}
+        voices = sorted(voice.name for voice in await self._studio.run(self._service.voices))
         return {
-            field: gr.update(choices=list(voices), value=known.get(name))
+            field: gr.update(choices=voices, value=known.get(name))
             for name, field in zip(NAMES, self.fields, strict=True)
         }
 

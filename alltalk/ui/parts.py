@@ -81,6 +81,17 @@ def client(request: gr.Request) -> tuple[str, bool]:
     return (scope["client"][0] if scope.get("client") else ""), False
 
 
+def choice(choices: list[tuple[str, str]], now: str | None, wanted: str | None, **more: Any) -> Any:
+    """An update of a list, where `now` is chosen and `wanted`, if it is there, is to be.
+
+    It sets no value that need not change: the visitor may have chosen another since it was read.
+    """
+    known = [value for _, value in choices]
+    chosen = wanted if wanted in known else next(iter(known), None)
+    value: dict[str, Any] = {} if chosen == now else {"value": chosen}
+    return gr.update(choices=choices, **value, **more)
+
+
 def ticket(request: gr.Request, config: Config) -> Ticket:
     """For one thing that whoever asks wants spoken."""
     who, named = client(request)

@@ -11,7 +11,7 @@ import gradio as gr
 from alltalk.conversion import Conversions
 from alltalk.errors import AllTalkError, BadInput
 from alltalk.speech import Conversion
-from alltalk.ui.parts import Update
+from alltalk.ui.parts import Update, choice
 
 SWITCHED_OFF = "Voice conversion is switched off. Switch it on on the page “Voices”, “RVC voices”."
 NO_VOICE = "There is no RVC voice yet. Add one on the page “Voices”, under “RVC voices”."
@@ -61,14 +61,12 @@ class RvcChoice:
         voice = values[self.voice]
         return Conversion(voice, values[self.pitch]) if voice else None
 
-    def offering(self, offer: RvcOffer, chosen: str) -> Update:
-        """The fields with that to choose from; `chosen` stays chosen while it is there."""
+    def offering(self, offer: RvcOffer, now: str, wanted: str) -> Update:
+        """The fields with that to choose from; `now` is chosen, and `wanted` if it is there."""
         names = [(LEFT_ALONE, ""), *((name, name) for name in offer.voices)]
         can = bool(offer.voices)
         return {
-            self.voice: gr.update(
-                choices=names, value=chosen if chosen in offer.voices else "", interactive=can
-            ),
+            self.voice: choice(names, now, wanted, interactive=can),
             self.pitch: gr.update(interactive=can),
         }
 

@@ -16,7 +16,7 @@ from alltalk.speech import SpeechRequest
 from alltalk.studio import PREVIEW
 from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
-from alltalk.ui.parts import Update, connect, forget, opened, require, ticket, uploaded
+from alltalk.ui.parts import Update, choice, connect, forget, opened, require, ticket, uploaded
 from alltalk.ui.player import player_html
 from alltalk.ui.rvc_choice import NO_VOICE, NOT_CHOSEN, SWITCHED_OFF, RvcChoice, needed, offered
 from alltalk.ui.sounds import Sounds
@@ -92,17 +92,17 @@ class RvcVoices:
         """What there is; `chosen`, else the first, is chosen, the rest as in `values`."""
         offer = await offered(self._conversions)
         voices = await self._studio.run(self._service.voices)
-        names, speaker = [voice.name for voice in voices], values[self.speaker]
+        now, speaker = values[self.rvc.voice], values[self.speaker]
         if chosen not in offer.voices:
             chosen = next(iter(offer.voices), "")
-        speakers = [(ANYBODY, ""), *((name, name) for name in names)]
+        speakers = [(ANYBODY, ""), *((voice.name, voice.name) for voice in voices)]
         can = bool(offer.voices)
         here = {NO_VOICE: "There is none yet. Add one below.", SWITCHED_OFF: "It is switched off."}
         return {
             self.reason: status_html(here.get(offer.reason, offer.reason)),
             self.enable: gr.update(visible=offer.is_off),
-            **self.rvc.offering(offer, chosen),
-            self.speaker: gr.update(choices=speakers, value=speaker if speaker in names else ""),
+            **self.rvc.offering(offer, now, chosen),
+            self.speaker: choice(speakers, speaker, speaker),
             self.hear: gr.update(interactive=can),
             self.delete: gr.update(interactive=can),
             **self._convert.offering(offer, values[self._convert.rvc.voice]),

@@ -13,7 +13,7 @@ from alltalk.product import Product
 from alltalk.speech import FORMATS, Narrator, Offer, SpeechRequest
 from alltalk.ui.history import History
 from alltalk.ui.long_text_view import clock, status_html
-from alltalk.ui.parts import Update, connect, opened, ticket
+from alltalk.ui.parts import Update, choice, connect, opened, ticket
 from alltalk.ui.player import PLAYABLE, drawn, player_html
 from alltalk.ui.rvc_choice import RvcChoice, offered
 from alltalk.ui.snippets import code_for
@@ -129,8 +129,8 @@ class _Page:
         rvc = await offered(self._conversions)
         choices = {
             self.rvc_reason: status_html(rvc.reason),
-            **self.rvc.offering(rvc, values[self.rvc.voice]),
-            **self.narrator_rvc.offering(rvc, values[self.narrator_rvc.voice]),
+            **self.rvc.offering(rvc, *[values[self.rvc.voice]] * 2),
+            **self.narrator_rvc.offering(rvc, *[values[self.narrator_rvc.voice]] * 2),
         }
         offers = self._service.pool.offers
         offer = next((each for each in offers if each.engine == values[self.engine]), None)
@@ -148,11 +148,13 @@ class _Page:
             self.engine: _among(
                 "The current one", list(self._service.engines()), values[self.engine]
             ),
-            self.language: {
-                **_among(DEFAULT, ["auto", *tags] if tags else [], values[self.language]),
-                "interactive": bool(tags),
-                "info": None if tags else f"{offer.engine}: the voice decides.",
-            },
+            self.language: _among(
+                DEFAULT,
+                ["auto", *tags] if tags else [],
+                values[self.language],
+                interactive=bool(tags),
+                info=None if tags else f"{offer.engine}: the voice decides.",
+            ),
             self.temperature: gr.update(
                 interactive=draws, info=None if draws else f"{offer.engine} has none."
             ),
@@ -257,7 +259,6 @@ class _Page:
         return {self.status: status_html(STOPPED)}
 
 
-def _among(first: str, names: list[str], chosen: str) -> Any:
-    """A choice of `names`, or of none of them, which is called `first`; `chosen` while there."""
-    choices = [(first, ""), *((name, name) for name in names)]
-    return gr.update(choices=choices, value=chosen if chosen in names else "")
+def _among(first: str, names: list[str], now: str, **more: Any) -> Any:
+    """A choice of `names`, or of none of them, which is called `first`; `now` while it is there."""
+    return choice([(first, ""), *((name, name) for name in names)], now, now, **more)

@@ -16,7 +16,7 @@ from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.new_voice import NewVoiceForm
 from alltalk.ui.openai_names import OpenaiNames
-from alltalk.ui.parts import Update, connect, opened, table_html, ticket
+from alltalk.ui.parts import Update, choice, connect, opened, table_html, ticket
 from alltalk.ui.player import player_html
 from alltalk.ui.rvc_voices import RvcVoices
 from alltalk.ui.sounds import Sounds
@@ -60,7 +60,7 @@ class _Page:
         def on(trigger: Any, call: Any, inputs: list[Any], outputs: list[Any]) -> None:
             connect(trigger, call, inputs, outputs, self.message)
 
-        opened(lambda event: on(event, self._list, [self.chosen], shown))
+        opened(lambda event: on(event, self._again, [self.chosen], shown))
         self.chosen.change(  # tells nothing: a message about what was done stays
             self._describe,
             [self.chosen],
@@ -90,6 +90,12 @@ class _Page:
             **self.names.offering(sorted(voice.name for voice in heard)),
             **self.new.offering(),
         }
+
+    async def _again(self, now: str | None) -> Update:
+        """The list as it is now; what is chosen stays so."""
+        update = await self._list(now)
+        names = [(name, name) for name in update[self.chosen]["choices"]]
+        return {**update, self.chosen: choice(names, now, now)}
 
     async def _describe(self, name: str | None) -> Update:
         heard, listed = await self._voices()

@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from books import epub
 from hearing import hear
-from live import Live, live_server
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from live import live_server
+from playwright.sync_api import Locator, Page, expect
 
-PATIENCE_MS = 30_000
 TEXT = "one two.\n\nthree four.\n\nfive six seven."
 
 
-@pytest.fixture(scope="module")
-def browser(needs: Callable[[str], str]) -> Iterator[Browser]:
-    """Chromium without a window, which may play sound unasked."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=needs("chromium"),
-            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio"],
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With an engine that takes its time, so that there is a middle to stop in."""
-    home = tmp_path_factory.mktemp("home")
-    folder = home / "engines" / "tone"
-    folder.mkdir(parents=True)
-    settings = {"settings": {"step_s": 0.03, "def_character_voice": "tone-300"}}
-    (folder / "model_settings.json").write_text(json.dumps(settings))
-    return home
-
-
-@pytest.fixture(scope="module")
-def server(home: Path) -> Iterator[Live]:
-    with live_server(home) as live:
-        yield live
-
-
 @pytest.fixture
-def page(browser: Browser, server: Live) -> Iterator[Page]:
-    """The page, open in a browser of a visitor of its own."""
-    visitor = browser.new_context(viewport={"width": 1200, "height": 1000})
-    yield opened(visitor.new_page(), server)
-    visitor.close()
+def page(page: Page) -> Page:
+    """The Long text page, open in a browser of a visitor of its own."""
+    return shown(page)
 
 
-def opened(page: Page, server: Live) -> Page:
-    page.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    page.goto(f"{server.url}/ui/")
+def shown(page: Page) -> Page:
     page.get_by_role("tab", name="Long text").click()
     return page
 
@@ -88,22 +50,6 @@ def choose(page: Page, text: str) -> None:
     expect(page.get_by_label("Text of the chosen line")).to_have_value(text)
 
 
-def told(page: Page, id: str) -> list[str]:
-    """The states of the lines, as the API tells them."""
-    document = page.request.get(f"{origin(page)}/v1/documents/{id}").json()
-    return [each["state"] for each in document["lines"]]
-
-
-def origin(page: Page) -> str:
-    return page.url.split("/ui")[0]
-
-
-def shot(page: Page, name: str) -> None:
-    """A picture for whoever looks the pages over, where ALLTALK_SCREENSHOTS names a folder."""
-    if folder := os.environ.get("ALLTALK_SCREENSHOTS"):
-        page.screenshot(path=Path(folder, f"long-text-{name}.png"), full_page=True)
-
-
 def exported(page: Page, format: str) -> bytes:
     """The document as a file of that format, saved by the visitor."""
     if not page.get_by_role("button", name="Make the file").is_visible():
@@ -118,12 +64,12 @@ def exported(page: Page, format: str) -> bytes:
     return Path(download.value.path()).read_bytes()
 
 
-def test_a_pasted_text_is_spoken_and_played_from_any_line(page):
-    shot(page, "start")
+def test_a_pasted_text_is_spoken_and_played_from_any_line(page, shot):
+    shot(page, "long-text-start")
     make(page)
     expect(lines(page)).to_have_count(3)
     speak_all(page)
-    shot(page, "spoken")
+    shot(page, "long-text-spoken")
     choose(page, "three four.")
     page.get_by_role("button", name="Play from here").click()
     audio = page.locator("#long-text-player audio")
@@ -136,7 +82,7 @@ def test_a_pasted_text_is_spoken_and_played_from_any_line(page):
     assert audio.evaluate("a => a.duration") == pytest.approx(hear(sound).seconds, abs=0.05)
 
 
-def test_one_line_is_redone_in_another_voice_and_all_is_taken_away(page):
+def test_one_line_is_redone_in_another_voice_and_all_is_taken_away(page, shot):
     make(page, title="My book")
     speak_all(page)
     choose(page, "three four.")
@@ -148,7 +94,7 @@ def test_one_line_is_redone_in_another_voice_and_all_is_taken_away(page):
     expect(lines(page).nth(1)).to_contain_text("low — three")
     page.get_by_role("button", name="Move up").click()
     expect(lines(page).nth(0)).to_contain_text("three")
-    shot(page, "redone")
+    shot(page, "long-text-redone")
     for format in ("wav", "m4b"):
         assert hear(exported(page, format)).pitches == [220] + [300] * 5
     assert exported(page, "srt").decode().startswith("1\n00:00:00,000 --> ")
@@ -182,14 +128,14 @@ def test_a_book_is_uploaded_with_its_title_and_chapters(page, tmp_path):
     expect(lines(page).first).to_contain_text("chapter — Chapter One")
 
 
-def test_a_reload_in_the_middle_shows_it_going_on(page):
+def test_a_reload_in_the_middle_shows_it_going_on(page, shot):
     make(page, "\n\n".join(f"line {n} has " + "word " * 60 for n in range(30)))
     page.get_by_role("button", name="Speak all").click()
     expect(lines(page).first).to_contain_text("✓")
     page.reload()
     page.get_by_role("tab", name="Long text").click()
     expect(page.locator("#long-text-progress")).to_contain_text("of 30 lines spoken")
-    shot(page, "speaking")
+    shot(page, "long-text-speaking")
     page.locator("#long-text-document").get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Speak all")).to_be_enabled()
     expect(page.locator("#long-text-progress")).not_to_contain_text("speaking")
@@ -197,10 +143,10 @@ def test_a_reload_in_the_middle_shows_it_going_on(page):
     expect(lines(page)).to_have_count(5)
 
 
-def test_two_visitors_do_not_see_each_other_s_documents(page, browser, server):
+def test_two_visitors_do_not_see_each_other_s_documents(page, browser, server, open_page):
     make(page, title="Mine alone")
     visitor = browser.new_context()
-    other = opened(visitor.new_page(), server)
+    other = shown(open_page(visitor.new_page(), server))
     expect(other.get_by_role("button", name="Make lines of it")).to_be_visible()
     expect(other.get_by_text("Mine alone")).to_have_count(0)
     visitor.close()
@@ -219,32 +165,32 @@ def test_a_deleted_document_is_gone(page):
     expect(page.get_by_label("Your documents")).to_have_count(0)
 
 
-def test_on_a_phone_nothing_is_cut_off(browser, server):
+def test_on_a_phone_nothing_is_cut_off(browser, server, open_page, shot):
     visitor = browser.new_context(viewport={"width": 390, "height": 844})
-    page = opened(visitor.new_page(), server)
+    page = shown(open_page(visitor.new_page(), server))
     make(page)
     choose(page, "three four.")
-    shot(page, "phone")
+    shot(page, "long-text-phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     visitor.close()
 
 
-def test_a_restart_in_the_middle_loses_no_finished_line(browser, home):
+def test_a_restart_in_the_middle_loses_no_finished_line(browser, home, open_page):
     visitor = browser.new_context()
     page = visitor.new_page()
     with live_server(home) as first:
-        opened(page, first)
-        make(page, "\n\n".join(f"line {n} has some words to say." for n in range(80)))
+        shown(open_page(page, first))
+        make(page, "\n\n".join(f"line {n} has some words to say." for n in range(40)))
         page.get_by_role("button", name="Speak all").click()
         expect(lines(page).nth(2)).to_contain_text("✓")
         first.process.kill()
         first.process.wait()
     with live_server(home, port=first.port) as second:
-        page = opened(visitor.new_page(), second)  # the old one is busy reconnecting
-        expect(page.locator("#long-text-progress")).to_contain_text("of 80 lines spoken")
+        page = shown(open_page(visitor.new_page(), second))  # the old one is busy reconnecting
+        expect(page.locator("#long-text-progress")).to_contain_text("of 40 lines spoken")
         expect(lines(page).nth(2)).to_contain_text("✓")
         page.get_by_role("button", name="Speak all").click()
         expect(page.locator("#long-text-progress")).to_contain_text(
-            "All 80 lines are spoken", timeout=90_000
+            "All 40 lines are spoken", timeout=90_000
         )
     visitor.close()
