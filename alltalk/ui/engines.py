@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from alltalk.errors import BadInput
+from alltalk.errors import AllTalkError, BadInput
 from alltalk.keys import Role
 from alltalk.product import Product
 from alltalk.status import EngineStatus, Switch
@@ -127,9 +127,14 @@ class _Page:
         return await self._switched("deepspeed", on, asked)
 
     async def _switched(self, what: Switch, on: bool, asked: gr.Request) -> Update:
-        require(asked, Role.POWER)
-        await self._control.switch(what, on)
-        return {**await self._all(), self.message: status_html("Done.")}
+        """The box shows what was asked for; whatever comes of it, it then shows what is so."""
+        try:
+            require(asked, Role.POWER)
+            await self._control.switch(what, on)
+        except AllTalkError as error:
+            return {**await self._all(), self.message: status_html(str(error), wrong=True)}
+        status = await self._service.lane().run(self._service.status)
+        return {**self._shown(status), self.message: status_html(status.effect(what))}
 
 
 _SWITCHES: tuple[Switch, ...] = ("low_vram", "deepspeed")

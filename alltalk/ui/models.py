@@ -20,6 +20,7 @@ from alltalk.ui.models_view import (
     installs_html,
     languages_of,
     models_html,
+    problems_html,
     selected,
 )
 from alltalk.ui.parts import Update, connect, require
@@ -90,6 +91,7 @@ class Models:
     async def _all(self, engine: str | None, language: str | None, chosen: str | None) -> Update:
         seen = self._installs.changes  # before looking: what changes meanwhile is seen next time
         models = await self._installs.catalogue.list()
+        problems = (await self._installs.catalogue.read()).problems
         listed = selected(models, engine or RECOMMENDED, language or "")
         keys = [each.entry.key for each in listed]
         first = chosen if chosen in keys else (keys[0] if keys else None)
@@ -98,7 +100,7 @@ class Models:
             self.language: gr.update(
                 choices=[("any language", ""), *languages_of(models)], value=language or ""
             ),
-            self.table: models_html(listed, len(models), self._running()),
+            self.table: problems_html(problems) + models_html(listed, len(models), self._running()),
             self.chosen: gr.update(choices=keys, value=first),
             self.progress: installs_html(self._installs.views),
             self.seen: seen,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from alltalk.models import InstallState, InstallView, ListedModel, ModelState
 from alltalk.models.advice import FIRST
@@ -60,6 +60,15 @@ def models_html(listed: Sequence[ListedModel], total: int, running: Collection[s
         '<div class="models-table" tabindex="0" role="region" aria-label="Models" '
         f'style="max-height:20rem;overflow-y:auto">{table}</div>'
         f"<p>{len(listed)} of {total} models. Choose an engine to see all of its.</p>"
+    )
+
+
+def problems_html(problems: Mapping[str, str]) -> str:
+    """What keeps a file of the catalogue out of it."""
+    return "".join(
+        '<p role="alert" style="color:var(--error-text-color);overflow-wrap:anywhere">'
+        f"{shown_text(f'{file} is left out: {why}')}</p>"
+        for file, why in problems.items()
     )
 
 

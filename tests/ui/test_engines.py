@@ -38,9 +38,34 @@ def test_the_model_and_the_engine_are_changed(engines, shot):
     expect(engines.locator("#engines-switches")).to_contain_text("has no DeepSpeed mode")
 
 
+def test_a_switch_shows_what_is_in_effect_and_not_what_was_asked_for(engines, home):
+    engines.get_by_label("Engine to load", exact=True).fill("tone")  # hidden: it is not listed
+    engines.get_by_label("Engine to load", exact=True).press("Enter")
+    engines.get_by_role("button", name="Load this engine").click()
+    expect(engines.locator("#engines-message")).to_contain_text("tone speaks now")
+    box, switches = engines.get_by_label("Low VRAM"), engines.locator("#engines-switches")
+    list_of_backends = home / "backends.json"
+    saved = list_of_backends.read_bytes()
+    list_of_backends.unlink()
+    list_of_backends.mkdir()  # nothing can be saved now
+    box.check()
+    expect(engines.locator("#engines-message").get_by_role("alert")).to_contain_text("Could not")
+    expect(box).not_to_be_checked()
+    expect(switches).to_contain_text("Low VRAM: off.")
+    list_of_backends.rmdir()
+    list_of_backends.write_bytes(saved)
+    box.check()
+    expect(engines.locator("#engines-message")).to_contain_text("Low VRAM: in effect.")
+    expect(switches).to_contain_text("Low VRAM: in effect.")
+    expect(box).to_be_checked()
+    expect(engines.locator("#engines-backends")).to_contain_text("resting, its memory is free")
+    box.uncheck()
+    expect(switches).to_contain_text("Low VRAM: off.")
+
+
 def test_one_backend_is_restarted_and_freed(engines):
     message = engines.locator("#engines-message")
-    choose(engines, "Backend", "0: espeak")
+    choose(engines, "Backend", "0: tone")
     engines.get_by_role("button", name="Restart").click()
     expect(message).to_contain_text("1 being loaded again.")
     expect(engines.locator("#engines-backends")).to_contain_text("running")
@@ -85,14 +110,10 @@ def test_backends_are_added_changed_made_current_disabled_and_removed(engines, h
     expect(table).to_contain_text("must be the address of a speech server")
     press("Remove")
     press("Really remove it")
-    expect(table).to_contain_text("0: espeak (current)")
+    expect(table).to_contain_text("0: tone (current)")
 
 
 def test_an_engines_settings_are_read_about_checked_saved_and_in_force(engines, home, shot):
-    engines.get_by_label("Engine to load", exact=True).fill("tone")  # hidden: it is not listed
-    engines.get_by_label("Engine to load", exact=True).press("Enter")
-    engines.get_by_role("button", name="Load this engine").click()
-    expect(engines.locator("#engines-message")).to_contain_text("tone speaks now")
     engines.get_by_role("button", name="Settings of an engine").click()
     slots = engines.get_by_label("slots", exact=True)
     expect(engines.get_by_text("Utterances that share a step")).to_contain_text(

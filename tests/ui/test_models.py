@@ -70,6 +70,9 @@ def home(tmp_path_factory):
     }
     small = {"name": "small", "licence": "MIT", "languages": ["de"], "files": [file]}
     (folder / "available_models.json").write_text(json.dumps({"models": [big, small]}))
+    broken = home / "engines" / "piper"
+    broken.mkdir()
+    (broken / "available_models.json").write_text('{"models": "none"}')
     return home
 
 
@@ -99,6 +102,7 @@ def test_a_model_is_read_about_installed_spoken_with_and_removed(
 ):
     table, about = engines.locator("#models-table"), engines.locator("#models-about")
     expect(table).to_contain_text("xtts/xttsv2_2.0.3")
+    expect(table.get_by_role("alert")).to_contain_text("models is not a list of objects")
     choose(engines, "Show models of", "Toy")
     expect(table).to_contain_text("toy/small")
     expect(table).not_to_contain_text("xtts/")
