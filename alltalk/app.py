@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from alltalk import __version__
 from alltalk.api import (
     backends,
+    catalogue,
     conversion,
     document_files,
     documents,
@@ -49,7 +50,7 @@ logger = logging.getLogger(__name__)
 ROUTERS = (
     *(openai, generate, streaming, health, voices, engines, control_routes, requests, files),
     *(settings_routes, pages, generator, voice_registry, conversion, backends, login),
-    *(documents, document_files),
+    *(documents, document_files, catalogue),
 )
 """Routes are tried in this order: what is asked for most comes first."""
 LARGEST_BODY = 16 * 1024 * 1024
@@ -90,7 +91,7 @@ def create_app(home: Home | None = None, *, engine: str | None = None) -> FastAP
     app.state.answers, app.state.control = product.answers, product.control
     app.state.autoplay = autoplay = Autoplay()
     app.state.studio, app.state.conversions = product.studio, product.conversions
-    app.state.long_texts = product.long_texts
+    app.state.long_texts, app.state.installs = product.long_texts, product.installs
     app.state.signer = TokenSigner(home_secret(product.home.root))
     app.state.sessions, app.state.server_id = Sessions(), uuid.uuid4().hex
     errors.install(app)

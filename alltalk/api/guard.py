@@ -25,7 +25,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _PREFIXES = ("/API/", "/admin/", "/update-settings", "/api/requests")
 """Guarded whatever the method."""
 _CHANGED = (
-    *("/v1/voices", "/v1/rvc-voices", "/v1/documents"),
+    *("/v1/voices", "/v1/rvc-voices", "/v1/documents", "/v1/catalogue"),
     *("/ui", "/login", "/logout", "/api/tokens"),
 )
 """Guarded, with all below, where the method is not one that only reads."""
