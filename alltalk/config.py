@@ -427,7 +427,7 @@ class Config(Section):
     firstrun_splash: Annotated[bool, Unused("the first start asks nothing")] = True
     """Show a greeting at the first start."""
     launch_gradio: bool = True
-    """Start the settings pages with the server."""
+    """Load the settings pages once the server is ready; otherwise at the first visit."""
     transcode_audio_format: FileFormat = "Disabled"
     """Format of finished files: wav, mp3, opus, aac, flac, m4a, ogg or vorbis (= ogg);
     `Disabled`: wav."""

@@ -17,6 +17,7 @@ from alltalk.app import create_app
 from alltalk.errors import ConfigError, ShuttingDown
 from alltalk.home import Home
 from alltalk.service import SpeechService
+from alltalk.ui.pages import Pages
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def run(home: Home, *, host: str | None = None, port: int | None = None) -> None
         for listener in listeners:
             name, bound = listener.getsockname()[:2]
             logger.info("AllTalk listens on http://%s:%s", _shown(name), bound)
-        _Server(config, service, settings.drain_s, app.state.pages.leave).run(sockets=listeners)
+        _Server(config, service, settings.drain_s, app.state.pages).run(sockets=listeners)
 
 
 class _Server(uvicorn.Server):
@@ -58,11 +59,10 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         service: SpeechService,
         drain_s: float,
-        leave: Callable[[], None],
+        pages: Pages,
     ) -> None:
-        """`leave` ends what is open without being spoken."""
         super().__init__(config)
-        self._service, self._drain_s, self._leave = service, drain_s, leave
+        self._service, self._drain_s, self._pages = service, drain_s, pages
         self._hurried = False
         self._hurry: Callable[[], object] | None = None
 
@@ -78,9 +78,15 @@ class _Server(uvicorn.Server):
         if self._hurry is not None:
             self._hurry()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer from here on; what is not needed for that comes after it."""
+        await super().startup(sockets)
+        self._preparing = asyncio.ensure_future(self._pages.prepare())
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse new requests, give running ones their time, stop the rest, then hang up."""
-        self._leave()
+        self._preparing.cancel()
+        self._pages.leave()
         drain = asyncio.ensure_future(self._drain())
         try:
             await super().shutdown(sockets)

@@ -56,8 +56,12 @@ def alltalk(
 ) -> Generator[Running]:
     """`alltalk serve` in `home`, else an empty one, with `settings` as environment variables."""
     with tempfile.TemporaryDirectory() as empty:
-        quiet = {"ALLTALK_SERVER__LOG_LEVEL": "warning", "ALLTALK_SPEECH__ENGINE": engine}
-        environ = {**os.environ, **quiet, **settings}
+        given = {
+            "ALLTALK_SERVER__LOG_LEVEL": "warning",
+            "ALLTALK_SPEECH__ENGINE": engine,
+            "ALLTALK_LAUNCH_GRADIO": "false",  # loaded when they are looked at, if at all
+        }
+        environ = {**os.environ, **given, **settings}
         port = _free_port()
         command = ["-m", "alltalk", "serve", "--home", str(home or empty), "--port", str(port)]
         with _server(command, port, b"/api/ready", b"Ready", environ) as running:

@@ -1,4 +1,4 @@
-"""Pages: `/ui`, loaded when somebody first looks, so that speaking waits for none of it."""
+"""Pages: `/ui`, loaded once the server is ready, so that speaking waits for none of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from alltalk.errors import AllTalkError
 from alltalk.product import Product
 from alltalk.ui import sounds
 
@@ -28,6 +29,8 @@ _ELSEWHERE = re.compile(r"/file[=/]\s*https?:", re.IGNORECASE)
 
 UPLOADS_S = 6 * 3600
 """Seconds that a file is kept which a visitor has uploaded."""
+QUIET_S = 1.0
+"""Seconds between two looks whether somebody is being spoken for."""
 _UPLOADS = "GRADIO_TEMP_DIR"
 """The environment variable that names the folder of uploads, looked at with each of them."""
 
@@ -57,6 +60,19 @@ class Pages:
         else:
             app = await self._loaded()
         await app(scope, receive, send)
+
+    async def prepare(self) -> None:
+        """Load them as soon as an engine can speak and nobody waits, so that no visitor has to."""
+        config = self.product.config.current
+        if not (config.gradio_interface and config.launch_gradio and find_spec("gradio")):
+            return
+        with suppress(AllTalkError):  # the pages are where it can be mended
+            await self.product.pool.ready()
+        while True:
+            await asyncio.sleep(QUIET_S)
+            if not len(self.product.service.requests):
+                break
+        await self._loaded()
 
     def leave(self) -> None:
         """Let go of the pages that are open: who is to stop waits for no reader of theirs."""

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import httpx
 
+_QUICK = {"ALLTALK_LAUNCH_GRADIO": "false"}
+"""Without visitors there is no need to load pages."""
+
 
 @dataclass(frozen=True)
 class Live:
@@ -43,7 +46,7 @@ def live_server(
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "alltalk", "serve", "--home", str(home), "--port", str(port)],
-        env={**os.environ, "ALLTALK_SPEECH__ENGINE": engine, **(environ or {})},
+        env={**os.environ, **_QUICK, "ALLTALK_SPEECH__ENGINE": engine, **(environ or {})},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -54,6 +54,18 @@ def test_another_server_s_files_are_not_fetched_for_anybody(server):
         assert (answer.status_code, "other servers" in answer.text) == (404, True), path
 
 
+async def test_the_pages_are_loaded_before_anybody_comes_unless_told_otherwise(tmp_path):
+    app = create_app(Home(tmp_path), engine="tone")
+    async with app.router.lifespan_context(app):
+        await app.state.control.change_settings({"launch_gradio": False})
+        await app.state.pages.prepare()
+        assert "GRADIO_TEMP_DIR" not in os.environ
+        await app.state.control.change_settings({"launch_gradio": True})
+        await app.state.pages.prepare()
+        assert "GRADIO_TEMP_DIR" in os.environ
+    assert "GRADIO_TEMP_DIR" not in os.environ
+
+
 async def test_old_uploads_go_while_the_server_runs(tmp_path):
     app = create_app(Home(tmp_path), engine="tone")
     async with app.router.lifespan_context(app):
