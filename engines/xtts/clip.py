@@ -46,6 +46,8 @@ class Spoken:
         self.pieces = deque(prepared.pieces)
         self.said_pieces = 0
         self.clip: Clip | None = None
+        self.is_heard = False
+        """There was sound of it."""
         self.is_done = False
         """Its last event was sent, or it has nothing to say and is about to."""
 

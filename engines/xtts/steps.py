@@ -1,8 +1,8 @@
 """The steps that all utterances share: from the prompt of each to its sound.
 
 A step draws one token for each row that decodes, and then does one piece of other work: a piece of
-a prompt that joins, or a window of sound. So a newcomer holds up those who speak by one step's time
-a step, and no more.
+a prompt that joins, or a window of sound. So a newcomer holds up those who are heard by one step's
+time a step, and no more.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from .settings import Settings
 from .vocoder import Vocoder
 
 BESIDE, ALONE = 16, 512
-"""Positions of a prompt that are prefilled in a step on the CPU, beside speaking rows and without.
+"""Positions of a prompt prefilled in a step on the CPU: beside rows that are heard, and else.
 
-Sixteen take about as long as a step of eight rows does.
+Sixteen take about as long as a step of eight rows does. While nobody is heard yet a whole prompt
+costs nobody a gap, and those who come together then share their steps from the start.
 """
 BESIDE_CUDA, WINDOWS_CUDA = 512, 32
 """Positions beside speaking rows, and windows vocoded at once, where there is more to spare."""
@@ -75,7 +76,8 @@ class Steps:
                 Guard.of(text),
             )
         self.joining = spoken
-        begun, most = clip.prefilled, self._beside if self.rows else ALONE
+        begun = clip.prefilled
+        most = self._beside if any(each.is_heard for each in self.rows) else ALONE
         piece = clip.prompt[:, begun : begun + most]
         latents = self._decoder.prefill(len(self.rows), piece, begun)
         clip.prefilled += piece.shape[1]
@@ -131,6 +133,7 @@ class Steps:
         chunk = None
         if samples is not None and len(samples):
             chunk = Chunk(Audio(np.clip(samples.numpy(), -1.0, 1.0), self._rate))
+            spoken.is_heard = True
         if spoken.clip is None or spoken.clip.waveform.ended:
             spoken.clip = None
             spoken.is_done = not spoken.pieces

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 from batches import spoken, whole
+from coqui import coqui_model
 from tiny_models import tiny
 
 from alltalk.audio import join
@@ -24,13 +25,7 @@ from alltalk.registry import Registry
 TEXT = "We are all away."
 NAME = "Claribel Dervla"
 
-
-@pytest.fixture(autouse=True, scope="module")
-def coqui(registry):
-    """These tests skip without coqui-tts; in CI they fail."""
-    if missing := registry.missing("xtts"):
-        refuse = pytest.fail if os.environ.get("CI") else pytest.skip
-        refuse(f"XTTS needs {', '.join(missing)}: pip install 'alltalk[xtts]'")
+pytestmark = pytest.mark.usefixtures("needs_xtts")
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +55,8 @@ def home(tmp_path):
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """Four seconds of a voice."""
-    return write_wav(tmp_path_factory.mktemp("clips") / "voice.wav", hum(4.0))
+    """A second of a voice."""
+    return write_wav(tmp_path_factory.mktemp("clips") / "voice.wav", hum(1.0))
 
 
 def place_model(home: Path, *options: str) -> Path:
@@ -124,23 +119,11 @@ def edit_config(folder, **arguments):
     file.write_text(json.dumps(config), encoding="utf-8")
 
 
-def coqui_model(folder):
-    """The model as coqui itself loads it."""
-    from TTS.tts.configs.xtts_config import XttsConfig
-    from TTS.tts.models.xtts import Xtts
-
-    config = XttsConfig()
-    config.load_json(str(folder / "config.json"))
-    model = Xtts(config)
-    model.load_checkpoint(config, checkpoint_dir=folder, eval=True)
-    return model
-
-
 def test_it_says_what_coqui_says_for_the_same_seed(reference):
     import torch
 
     model = coqui_model(tiny("xtts"))
-    text, speaker = TEXT * 6, model.speaker_manager.speakers[NAME]
+    text, speaker = TEXT * 4, model.speaker_manager.speakers[NAME]
     with torch.random.fork_rng():
         torch.manual_seed(5)
         chunks = model.inference_stream(
@@ -379,7 +362,7 @@ def test_nothing_is_lost_when_text_is_cut():
 
 
 def test_sound_leaves_while_it_speaks_and_it_stops_between_two_tokens(reference):
-    text = TEXT * 5
+    text = TEXT * 4
     whole = hear(reference, text)
     speaking = reference.synthesize(say(reference, text))
     assert [next(speaking) for _ in range(19)] == [None] * 19

@@ -9,10 +9,7 @@ from alltalk.engine import Place
 
 
 @pytest.fixture(scope="module")
-def runs(registry):
-    """Skips without coqui-tts."""
-    if missing := registry.missing("xtts"):
-        pytest.skip(f"XTTS needs {', '.join(missing)}: pip install 'alltalk[xtts]'")
+def runs(needs_xtts):
     from alltalk.torch_compat import prepare
 
     prepare()
