@@ -69,7 +69,7 @@ class Models:
         timer.tick(
             self._look,
             [self.seen, *asked],
-            shown,
+            [*shown, self.message],
             concurrency_limit=None,
             show_progress="hidden",
             api_visibility="private",
@@ -85,7 +85,7 @@ class Models:
     ) -> Update:
         """How far it is; all of it where something was begun, ended or removed since."""
         if self._installs.changes != seen:
-            return await self._all(engine, language, chosen)
+            return {**await self._all(engine, language, chosen), self.message: ""}
         return {self.progress: installs_html(self._installs.views)}
 
     async def _all(self, engine: str | None, language: str | None, chosen: str | None) -> Update:
@@ -100,7 +100,9 @@ class Models:
             self.language: gr.update(
                 choices=[("any language", ""), *languages_of(models)], value=language or ""
             ),
-            self.table: problems_html(problems) + models_html(listed, len(models), self._running()),
+            self.table: problems_html(problems)
+            + models_html(listed, self._running())
+            + _counted(len(listed), len(models), engine or RECOMMENDED),
             self.chosen: gr.update(choices=keys, value=first),
             self.progress: installs_html(self._installs.views),
             self.seen: seen,
@@ -199,6 +201,11 @@ class Models:
 def _choice(label: str) -> gr.Dropdown:
     """What is chosen among things that come and go: one that went is an answer, not an error."""
     return gr.Dropdown([], label=label, min_width=160, allow_custom_value=True)
+
+
+def _counted(listed: int, total: int, engine: str) -> str:
+    more = " Choose an engine to see all of its." if engine == RECOMMENDED else ""
+    return f"<p>{listed} of {total} models.{more}</p>"
 
 
 _GROUPS = {RVC: "voice conversion (RVC)"}

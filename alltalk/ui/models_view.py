@@ -44,8 +44,8 @@ def languages_of(models: Iterable[ListedModel]) -> list[str]:
     return sorted({tag.partition("-")[0] for each in models for tag in each.entry.languages})
 
 
-def models_html(listed: Sequence[ListedModel], total: int, running: Collection[str]) -> str:
-    """The models in a table that scrolls by itself, of how many; `running`: being installed."""
+def models_html(listed: Sequence[ListedModel], running: Collection[str]) -> str:
+    """The models in a table that scrolls by itself; `running`: those being installed."""
     rows = [
         [
             *(each.entry.key, _languages(each.entry.languages), each.entry.licence or "not told"),
@@ -59,7 +59,6 @@ def models_html(listed: Sequence[ListedModel], total: int, running: Collection[s
     return (
         '<div class="models-table" tabindex="0" role="region" aria-label="Models" '
         f'style="max-height:20rem;overflow-y:auto">{table}</div>'
-        f"<p>{len(listed)} of {total} models. Choose an engine to see all of its.</p>"
     )
 
 
