@@ -29,6 +29,21 @@ SETTLED_S = 5.0
 """After that long a server has loaded what it loads in the background."""
 CLICKS = (("Remove that key", "There is no key"), ("Save", "Nothing was changed."))
 """Buttons of the Settings page that are pressed by turns, and what is answered."""
+CLICK = """async ([label, answer]) => {
+    const buttons = [...document.querySelectorAll('button')];
+    const button = buttons.find(each => each.offsetParent && each.textContent.trim() === label);
+    const place = document.querySelector('#settings-message');
+    const began = performance.now();
+    button.click();
+    await new Promise(done => {
+        const look = () => { if (place.textContent.includes(answer)) done(); };
+        const observer = new MutationObserver(look);
+        observer.observe(place, {subtree: true, childList: true, characterData: true});
+        look();
+    });
+    return performance.now() - began;
+}"""
+"""Milliseconds from a click on a button until its answer is there."""
 
 
 def main() -> None:
@@ -118,15 +133,8 @@ async def opened(browser: Browser, server: Running) -> tuple[Page, float]:
 
 
 async def clicked(page: Page, times: int) -> list[float]:
-    """Seconds from each click until the server's answer is shown."""
-    found = []
-    for number in range(times):
-        button, answer = CLICKS[number % 2]
-        began = time.perf_counter()
-        await page.get_by_role("button", name=button, exact=True).filter(visible=True).click()
-        await page.get_by_text(answer).wait_for()
-        found.append(time.perf_counter() - began)
-    return found
+    """Seconds from each click until the server's answer is in the page, by the page's own clock."""
+    return [await page.evaluate(CLICK, CLICKS[number % 2]) / 1e3 for number in range(times)]
 
 
 async def beside(server: Running, clients: int, work: Awaitable[list[float]]) -> list[float]:

@@ -139,6 +139,7 @@ def connect(
         [*outputs, status],
         concurrency_limit=None,
         show_progress="hidden",
+        queue=not asyncio.iscoroutinefunction(call),  # it would wait for turns that nobody needs
         api_visibility="private",
     )
 
