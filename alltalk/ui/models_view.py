@@ -66,8 +66,8 @@ def problems_html(problems: Mapping[str, str]) -> str:
     """What keeps a file of the catalogue out of it."""
     return "".join(
         '<p role="alert" style="color:var(--error-text-color);overflow-wrap:anywhere">'
-        f"{shown_text(f'{file} is left out: {why}')}</p>"
-        for file, why in problems.items()
+        f"Left out of the catalogue: {shown_text(why)}</p>"
+        for why in problems.values()
     )
 
 
