@@ -11,8 +11,6 @@ import gradio as gr
 
 from alltalk.documents import (
     EXPORT_FORMATS,
-    SAMPLE_RATES,
-    SUFFIXES,
     ExportFormat,
     Manner,
     read_markdown,
@@ -21,8 +19,8 @@ from alltalk.documents import (
 )
 from alltalk.errors import BadInput, NotFound
 from alltalk.product import Product
+from alltalk.ui.long_text_layout import TICK_S, Layout
 from alltalk.ui.long_text_view import (
-    STYLE,
     Shown,
     field_values,
     link_html,
@@ -32,13 +30,8 @@ from alltalk.ui.long_text_view import (
     progress_html,
     status_html,
 )
-from alltalk.ui.parts import Update, client, opened, outside_tabs, telling
+from alltalk.ui.parts import Update, client, opened, telling
 
-TICK_S = 1.0
-"""Seconds between two looks at a document that is being spoken."""
-FORMATS = (*EXPORT_FORMATS, "srt", "vtt")
-AS_DOCUMENT = "As the document"
-AS_SETTINGS = "As the settings say"
 _UNCHANGED: Any = object()
 
 
@@ -47,123 +40,12 @@ def tab(product: Product) -> None:
     _Page(product).wire()
 
 
-class _Page:
-    """Its components, and what happens when they are used."""
+class _Page(Layout):
+    """What happens when its components are used."""
 
     def __init__(self, product: Product) -> None:
-        self._product = product
+        super().__init__()
         self._texts, self._service = product.long_texts, product.service
-        gr.HTML(STYLE)
-        # Kept by the visitor's own browser, so that no two visitors see each other's documents. The
-        # secret is told to every browser, so it is none; by default it would be another after each
-        # restart, and what is kept lost.
-        self.memory = outside_tabs(
-            lambda: gr.BrowserState(
-                {"open": "", "known": {}}, storage_key="alltalk-long-texts", secret="long-texts"
-            )
-        )
-        self.id, self.page = gr.State(""), gr.State(0)
-        self.timer = gr.Timer(TICK_S, active=False)
-        self.status = gr.HTML(elem_id="long-text-message")
-        with gr.Column(elem_id="long-text-start") as self.start:
-            self._build_start()
-        with gr.Column(visible=False, elem_id="long-text-document") as self.desk:
-            self._build_desk()
-
-    # What is on it
-
-    def _build_start(self) -> None:
-        with gr.Row(visible=False) as self.known_row:
-            self.known = gr.Dropdown(
-                [], label="Your documents", info="Kept by this browser.", scale=3
-            )
-            self.reopen = gr.Button("Open", scale=1)
-        self.new_title = gr.Textbox(label="Title", max_lines=1, placeholder="Empty: its beginning")
-        self.new_text = gr.Textbox(
-            label="Text",
-            lines=8,
-            max_lines=16,
-            placeholder="Paste the text here, or choose a file below.",
-        )
-        self.new_file = gr.File(
-            label=f"Or a file: {', '.join(SUFFIXES)}", file_types=list(SUFFIXES), height=150
-        )
-        with gr.Row():
-            self.new_split = gr.Radio(
-                [("Paragraphs", "paragraphs"), ("Sentences", "sentences")],
-                value="paragraphs",
-                label="A line is one of its",
-            )
-            self.new_kind = gr.Radio(
-                [("Plain text", "txt"), ("Markdown", "md")], value="txt", label="The pasted text is"
-            )
-        with gr.Row():
-            self.new_voice, self.new_language = _voice_fields(AS_SETTINGS)
-            self.new_rate = gr.Dropdown(
-                [(f"{rate} Hz", rate) for rate in SAMPLE_RATES], value=24_000, label="Sample rate"
-            )
-        self.make = gr.Button("Make lines of it", variant="primary")
-
-    def _build_desk(self) -> None:
-        self.title = gr.Markdown()
-        self.progress = gr.HTML(elem_id="long-text-progress")
-        with gr.Row():
-            self.speak = gr.Button("Speak all", variant="primary", min_width=130)
-            self.stop = gr.Button("Stop", variant="stop", min_width=130)
-            self.play = gr.Button("Play all", min_width=130)
-            self.leave = gr.Button("All documents", min_width=130)
-        self.player = gr.HTML(elem_id="long-text-player")
-        with gr.Row():
-            with gr.Column(scale=3, min_width=320):
-                self.lines = gr.Radio(
-                    [], label="Lines", elem_id="long-text-lines", elem_classes="long-text-lines"
-                )
-                with gr.Row():
-                    self.previous = gr.Button("◀ Previous page", size="sm", min_width=80)
-                    self.next = gr.Button("Next page ▶", size="sm", min_width=80)
-                self.place = gr.Markdown()
-            with gr.Column(scale=2, min_width=320):
-                self._build_editor()
-        with gr.Accordion("Take it away", open=False):
-            self._build_export()
-        with gr.Accordion("All lines: title, voice and manner", open=False):
-            self._build_whole()
-
-    def _build_editor(self) -> None:
-        self.why = gr.HTML()
-        self.text = gr.Textbox(label="Text of the chosen line", lines=4, max_lines=12)
-        self.voice, self.language, self.speed, self.pitch, self.pause_s = _manner_fields(
-            AS_DOCUMENT
-        )
-        self.chapter = gr.Checkbox(label="A chapter begins here; the text is its title")
-        with gr.Row():
-            self.save = gr.Button("Save", size="sm", min_width=80)
-            self.again = gr.Button("Save and speak", size="sm", variant="primary", min_width=80)
-            self.play_from = gr.Button("Play from here", size="sm", min_width=80)
-        with gr.Row():
-            self.up = gr.Button("Move up", size="sm", min_width=80)
-            self.down = gr.Button("Move down", size="sm", min_width=80)
-            self.remove = gr.Button("Remove", size="sm", variant="stop", min_width=80)
-        with gr.Accordion("Add lines", open=False):
-            self.added = gr.Textbox(label="Text to add below the chosen line", lines=3)
-            self.add = gr.Button("Add", size="sm")
-
-    def _build_export(self) -> None:
-        with gr.Row():
-            self.format = gr.Dropdown(list(FORMATS), value="m4b", label="Format")
-            self.leave_out = gr.Checkbox(
-                label="Leave out what is not spoken", info="Otherwise all lines have to be."
-            )
-        self.export = gr.Button("Make the file")
-        self.exported = gr.HTML(elem_id="long-text-export")
-
-    def _build_whole(self) -> None:
-        self.whole_title = gr.Textbox(label="Title", max_lines=1)
-        self.whole = _manner_fields(AS_SETTINGS)
-        self.change = gr.Button("Save for all lines")
-        with gr.Row():
-            self.delete = gr.Button("Delete this document", variant="stop")
-            self.really = gr.Button("Really delete it", variant="stop", visible=False)
 
     # What happens
 
@@ -172,9 +54,9 @@ class _Page:
         root = gr.context.Context.root_block
         assert root is not None, "a tab is built inside Blocks"
         here = [self.id, self.page, self.lines]
-        shown = self._shown_components
+        shown = self.shown_components
         editor = [self.text, self.voice, self.language, self.speed, self.pitch, self.pause_s]
-        everything = [*shown, *self._editor_components, self.memory]
+        everything = [*shown, *self.editor_components, self.memory]
 
         def on(
             trigger: Callable[..., Any], call: Callable[..., Any], inputs: Any, outputs: Any
@@ -188,7 +70,7 @@ class _Page:
                 api_visibility="private",
             )
 
-        choosable = [voice for voice, _ in self._choosable]
+        choosable = [voice for voice, _ in self.choosable]
         opened(lambda event: on(event, self._choices, [], choosable))
         on(root.load, self._load, [self.memory], everything)
         new = [self.new_title, self.new_text, self.new_file, self.new_split, self.new_kind]
@@ -197,7 +79,7 @@ class _Page:
         on(self.reopen.click, self._reopen, [self.known, self.memory], everything)
         on(self.leave.click, self._leave, [self.memory], everything)
         on(self.timer.tick, self._tick, here, shown)
-        on(self.lines.input, self._chosen, here, self._editor_components)
+        on(self.lines.input, self._chosen, here, self.editor_components)
         on(self.previous.click, self._turned(-1), here, shown)
         on(self.next.click, self._turned(1), here, shown)
         on(self.speak.click, self._speak, here, shown)
@@ -205,12 +87,12 @@ class _Page:
         on(self.play.click, self._play, [self.id], [self.player])
         on(self.play_from.click, self._play_from, [self.id, self.lines], [self.player])
         edited = [*here, *editor, self.chapter]
-        on(self.save.click, self._save, edited, [*shown, *self._editor_components])
-        on(self.again.click, self._again, edited, [*shown, *self._editor_components])
+        on(self.save.click, self._save, edited, [*shown, *self.editor_components])
+        on(self.again.click, self._again, edited, [*shown, *self.editor_components])
         on(self.up.click, self._moved(-1), here, shown)
         on(self.down.click, self._moved(1), here, shown)
-        on(self.remove.click, self._remove, here, [*shown, *self._editor_components])
-        added = [*shown, *self._editor_components, self.added]
+        on(self.remove.click, self._remove, here, [*shown, *self.editor_components])
+        added = [*shown, *self.editor_components, self.added]
         on(self.add.click, self._add, [*here, self.added], added)
         whole = [*here, self.whole_title, *self.whole, self.memory]
         on(self.change.click, self._change, whole, [*shown, self.memory])
@@ -506,72 +388,8 @@ class _Page:
         }
         return {
             each: gr.update(choices=[(first, ""), *((name, name) for name in known[each.label])])
-            for each, first in self._choosable
+            for each, first in self.choosable
         }
-
-    @property
-    def _choosable(self) -> list[tuple[Any, str]]:
-        """Fields for voices and languages, and what it is called to leave them open."""
-        return [
-            *((each, AS_SETTINGS) for each in (self.new_voice, self.new_language)),
-            *((each, AS_SETTINGS) for each in self.whole[:2]),
-            *((each, AS_DOCUMENT) for each in (self.voice, self.language)),
-        ]
-
-    @property
-    def _shown_components(self) -> list[Any]:
-        return [
-            *(self.page, self.title, self.progress, self.lines, self.place, self.previous),
-            *(self.next, self.speak, self.stop, self.play, self.timer),
-        ]
-
-    @property
-    def _editor_components(self) -> list[Any]:
-        return [
-            *(self.why, self.text, self.voice, self.language, self.speed, self.pitch),
-            *(self.pause_s, self.chapter, self.save, self.again, self.play_from, self.up),
-            *(self.down, self.remove),
-            *(self.id, self.start, self.desk, self.player, self.exported, self.whole_title),
-            *(*self.whole, self.known_row, self.known),
-        ]
-
-
-def _manner_fields(first: str) -> tuple[Any, Any, Any, Any, Any]:
-    """Voice, language, speed, pitch and pause, each of which may be left open."""
-    with gr.Row():
-        voice, language = _voice_fields(first)
-    with gr.Row():
-        speed = gr.Number(
-            None, label="Speed", minimum=0.25, maximum=4, step=0.05, min_width=90, placeholder="1"
-        )
-        pitch = gr.Number(
-            None,
-            label="Semitones",
-            minimum=-24,
-            maximum=24,
-            step=1,
-            min_width=90,
-            placeholder="0",
-        )
-        pause_s = gr.Number(
-            None,
-            label="Pause, s",
-            minimum=0,
-            maximum=60,
-            step=0.1,
-            min_width=90,
-            placeholder="0.4",
-        )
-    return voice, language, speed, pitch, pause_s
-
-
-def _voice_fields(first: str) -> tuple[Any, Any]:
-    """Voice and language; `first` is what it is called to leave them open."""
-    voice, language = (
-        gr.Dropdown([(first, "")], value="", label=label, allow_custom_value=True, min_width=220)
-        for label in ("Voice", "Language")
-    )
-    return voice, language
 
 
 def _needed(line: int | None) -> int:
