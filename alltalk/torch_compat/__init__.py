@@ -1,9 +1,9 @@
 """coqui-tts and transformers beside a torch without CUDA: call `prepare` before their import.
 
-torchaudio's wheel is built for CUDA, and transformers and coqui import it; beside a CPU build of
-torch it dies for want of a library. Its Python half, which is all that speech models use, works.
-coqui also refuses to be imported unless a module `torchcodec` can be found; it reads sound files
-with it, and nobody here lets it read any.
+torchaudio's wheel is built for CUDA, and transformers, coqui and Parler's audio library import it;
+beside a CPU build of torch it dies for want of a library. Its Python half, which is all that speech
+models use, works. coqui also refuses to be imported unless a module `torchcodec` can be found; it
+reads sound files with it, and nobody here lets it read any.
 """
 
 from __future__ import annotations
@@ -27,17 +27,27 @@ def prepare() -> None:
     Raises LoadFailed when torchaudio is missing.
     """
     with _PREPARING:
-        if not _loads("torchaudio"):
-            sys.modules["torchaudio._extension"] = _without_libraries("torchaudio._extension")
-            _import_torchaudio()
+        _prepare_torchaudio()
         if not _loads("torchcodec"):
             sys.modules["torchcodec"] = _empty("torchcodec")
+
+
+def prepare_torchaudio() -> None:
+    """Make torchaudio importable, for what needs no more. Raises LoadFailed when it is missing."""
+    with _PREPARING:
+        _prepare_torchaudio()
 
 
 def prepare_transformers() -> None:
     """Make transformers importable, where torchaudio may be missing: it does without."""
     if importlib.util.find_spec("torchaudio"):
         prepare()
+
+
+def _prepare_torchaudio() -> None:
+    if not _loads("torchaudio"):
+        sys.modules["torchaudio._extension"] = _without_libraries("torchaudio._extension")
+        _import_torchaudio()
 
 
 def _loads(package: str) -> bool:
@@ -74,6 +84,7 @@ def _without_libraries(name: str) -> ModuleType:
     vars(module).update(
         _IS_TORCHAUDIO_EXT_AVAILABLE=False,
         _check_cuda_version=lambda: None,
+        _load_lib=lambda _name: False,  # older versions ask for it
         fail_if_no_align=refuse,
     )
     return module

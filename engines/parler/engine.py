@@ -6,21 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from alltalk.engine import BatchEngine, Place
+from alltalk.errors import LoadFailed
+from alltalk.torch_compat import prepare_torchaudio
 
-from .importable import make_importable
 from .settings import Settings
 from .voices import read_voices
 
 PREFIX = "parler - "
+MOST_MISSING = 0.1
+"""Share of a model's weights that its file may lack; transformers draws those at random."""
 
 
 def load(folder: Path, model: str, place: Place, settings: Mapping[str, object]) -> BatchEngine:
     """The model in `models/<name>`, listed as `parler - <name>`; `folder` may hold voices, too.
 
-    Reads safetensors alone, and nothing from the network. Raises ConfigError.
+    Reads safetensors alone, and nothing from the network. Raises ConfigError, LoadFailed.
     """
     voices, chosen = read_voices(folder), Settings.of(settings)
-    make_importable()
+    prepare_torchaudio()
     import torch
     from parler_tts import (  # type: ignore[import-not-found, unused-ignore]
         ParlerTTSForConditionalGeneration,
@@ -34,9 +37,23 @@ def load(folder: Path, model: str, place: Place, settings: Mapping[str, object])
     torch.set_num_threads(place.threads)
     weights = folder / "models" / model.removeprefix(PREFIX)
     dtype = torch.float32 if place.device == "cpu" else getattr(torch, place.dtype)
-    loaded = ParlerTTSForConditionalGeneration.from_pretrained(
-        weights, local_files_only=True, use_safetensors=True, torch_dtype=dtype
+    loaded, report = ParlerTTSForConditionalGeneration.from_pretrained(
+        weights,
+        local_files_only=True,
+        use_safetensors=True,
+        torch_dtype=dtype,
+        output_loading_info=True,
     )
+    _refuse_foreign(weights, len(report["missing_keys"]), len(loaded.state_dict()))
     # Padded on the left, the words of a set end together, where the sound begins.
     tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, padding_side="left")
     return ParlerBatch(loaded.eval().to(place.device), tokenizer, voices, place.device, chosen)
+
+
+def _refuse_foreign(folder: Path, missing: int, needed: int) -> None:
+    """Weights of something else would speak as noise. Raises LoadFailed."""
+    if missing > MOST_MISSING * needed:
+        raise LoadFailed(
+            f"The weights in {folder} are of another kind of model: of the {needed} that "
+            f"config.json beside them tells of, {missing} are not there. Install it again."
+        )

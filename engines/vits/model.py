@@ -15,6 +15,7 @@ from TTS.tts.models.vits import Vits as CoquiVits  # type: ignore[import-untyped
 
 from alltalk.errors import LoadFailed
 from alltalk.torch_compat.checkpoints import building, read_checkpoint, weights_in
+from alltalk.torch_compat.coqui import read_config
 
 from .tokenizer import make_tokenizer
 
@@ -37,7 +38,7 @@ def read_model(folder: Path) -> VitsModel:
     with building(folder):
         weights = weights_in(_weights_file(folder))
         config = VitsConfig()
-        config.from_dict(_speaking_only(_read_config(folder), folder, weights))
+        config.from_dict(_speaking_only(read_config(folder, "VITS"), folder, weights))
         model = VitsModel(config)
         model.load_state_dict(
             {name: value for name, value in weights.items() if not name.startswith(_TRAINING_ONLY)}
@@ -51,20 +52,6 @@ def _weights_file(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise LoadFailed(f"{folder} has none of {', '.join(WEIGHTS)}.")
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    """Raises LoadFailed."""
-    file = folder / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise LoadFailed(f"{file} cannot be read: {error}") from error
-    kind = config.get("model") if isinstance(config, dict) else None
-    if str(kind).lower() != "vits":
-        raise LoadFailed(f"{file} does not describe a VITS model, but {kind!r}.")
-    assert isinstance(config, dict)
-    return config
 
 
 def _speaking_only(

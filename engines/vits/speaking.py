@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pysbd.languages import LANGUAGE_CODES  # type: ignore[import-untyped]
 from alltalk.audio import Audio, join, silence
 from alltalk.engine import Capabilities, Chunk, Place, Utterance, Voice
 from alltalk.errors import UnknownLanguage, UnknownVoice
+from alltalk.torch_compat.coqui import give_memory_back
 from alltalk.torch_compat.draws import drawing
 from alltalk.torch_compat.failures import speaking_failed
 
@@ -76,8 +76,7 @@ class Vits:
     def close(self) -> None:
         """Free the model."""
         del self._model
-        gc.collect()  # coqui's models hold on to themselves
-        torch.cuda.empty_cache()
+        give_memory_back()
 
     def _say(self, sentence: str, speaker: str | None, language: str | None) -> Audio:
         """Raises SynthesisFailed, OutOfMemory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import torch
 from alltalk.engine import Event, Place, Utterance, Voice
 from alltalk.errors import NoRoom, UnreadableClip
 from alltalk.torch_compat.checkpoints import building
+from alltalk.torch_compat.coqui import give_memory_back
 from alltalk.torch_compat.failures import is_out_of_memory, speaking_failed
 
 from .capabilities import capabilities
@@ -135,5 +135,4 @@ class BatchedXtts:
     def close(self) -> None:
         """Free the model."""
         del self._steps, self.decoder, self.vocoder, self._voices, self.model
-        gc.collect()  # coqui's models hold on to themselves
-        torch.cuda.empty_cache()
+        give_memory_back()

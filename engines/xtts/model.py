@@ -7,7 +7,6 @@ beside their weights; these become empty objects (coqui itself would write the f
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from TTS.tts.models.xtts import Xtts as CoquiXtts  # type: ignore[import-untyped
 
 from alltalk.errors import LoadFailed, OutOfMemory
 from alltalk.torch_compat.checkpoints import building, read_checkpoint, weights_in
+from alltalk.torch_compat.coqui import read_config
 
 from .latents import Latents
 
@@ -61,7 +61,7 @@ def read_model(folder: Path, device: str, *, deepspeed: bool) -> Loaded:
     """
     with building(folder):
         config = XttsConfig()
-        config.from_dict(_read_config(folder))
+        config.from_dict(read_config(folder, "XTTS"))
         speakers = _read_speakers(folder / "speakers_xtts.pth", config)
         if deepspeed:
             deepspeed = _deepspeed_possible(device)
@@ -105,20 +105,6 @@ def _deepspeed_possible(device: str) -> bool:
         return True
     _log.warning("XTTS is loaded without DeepSpeed, which needs its package and an NVIDIA GPU.")
     return False
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    """Raises LoadFailed."""
-    file = folder / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise LoadFailed(f"{file} cannot be read: {error}") from error
-    kind = config.get("model") if isinstance(config, dict) else None
-    if str(kind).lower() != "xtts":
-        raise LoadFailed(f"{file} does not describe an XTTS model, but {kind!r}.")
-    assert isinstance(config, dict)
-    return config
 
 
 def _read_speakers(file: Path, config: Any) -> dict[str, Latents]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 
 from alltalk.audio import Audio
 from alltalk.engine import Chunk, Place, Utterance, Voice
+from alltalk.torch_compat.coqui import give_memory_back
 from alltalk.torch_compat.draws import drawing, each_within
 from alltalk.torch_compat.failures import speaking_failed
 
@@ -76,8 +76,7 @@ class Xtts:
     def close(self) -> None:
         """Free the model."""
         del self.model, self._voices
-        gc.collect()  # coqui's models hold on to themselves
-        torch.cuda.empty_cache()
+        give_memory_back()
 
     def _chunk(self, sound: torch.Tensor) -> Chunk:
         samples = np.clip(sound.float().numpy(), -1.0, 1.0)

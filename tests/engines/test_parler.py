@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alone import alone
 
 from alltalk.audio import join
 from alltalk.engine import Place, Sampling, Utterance, Voice
@@ -40,21 +41,36 @@ TRAINED = "longer_text or longest_text"
 
 
 @pytest.fixture(scope="session")
-def home():
-    """A home with Parler's environment and a tiny model. Skips where pip cannot make it."""
-    home = Home(_kept())
+def home(tmp_path_factory):
+    """A home with Parler's environment and a tiny model. Skips where pip cannot make it.
+
+    Environment and model are kept for all runs, and made by one at a time; the home is this run's.
+    """
+    kept = Home(_kept())
+    with alone(kept.root.with_suffix(".lock")):
+        _make(kept)
+    home = Home(tmp_path_factory.mktemp("parler"))
     home.create()
+    home.environment("parler").parent.mkdir(parents=True, exist_ok=True)
+    home.environment("parler").symlink_to(kept.environment("parler"))
+    models = "engines/parler/models"
+    shutil.copytree(kept.root / models, home.root / models, dirs_exist_ok=True)
+    return home
+
+
+def _make(kept):
+    """What is not there yet, or out of date."""
+    kept.create()
     with pytest.MonkeyPatch.context() as environ:
-        environ.setenv("PIP_CONSTRAINT", str(_torch_of_the_tests(home)))
+        environ.setenv("PIP_CONSTRAINT", str(_torch_of_the_tests(kept)))
         try:
-            asyncio.run(Environments(home, Registry(home)).make("parler", print))
+            asyncio.run(Environments(kept, Registry(kept)).make("parler", print))
         except InstallFailed as error:
             if os.environ.get("CI", "").lower() in ("1", "true"):
                 pytest.fail(str(error))
             pytest.skip(str(error))
-        _add_pytest(home)
-    _add_model(home.engines / "parler/models/tiny", home)
-    return home
+        _add_pytest(kept)
+    _add_model(kept.engines / "parler/models/tiny", kept)
 
 
 def _kept():
@@ -82,9 +98,10 @@ def _add_model(folder, home):
     maker = ROOT / "tests/models/parler.py"
     stamp = folder / ".made_by"
     digest = hashlib.sha256(maker.read_bytes()).hexdigest()
+    shutil.rmtree(folder.with_name("broken"), ignore_errors=True)  # of a run that broke off
     if not stamp.is_file() or stamp.read_text() != digest:
         shutil.rmtree(folder, ignore_errors=True)
-        run_there(home, "-m", "models.parler", str(folder), "--importable", str(PARLER))
+        run_there(home, "-m", "models.parler", str(folder))
         stamp.write_text(digest)
 
 
@@ -228,28 +245,95 @@ async def test_it_speaks_again_after_rest(home):
         assert len(await samples(worker, utterance()))
 
 
-@pytest.mark.parametrize("harm", ["missing", "truncated", "pickled"])
-async def test_a_model_that_cannot_be_read_is_refused_in_a_sentence(home, tmp_path, harm):
-    whole, broken = home.engines / "parler/models/tiny", home.engines / "parler/models/broken"
-    broken.mkdir(exist_ok=True)
-    try:
-        for file in whole.iterdir():
-            (broken / file.name).write_bytes(file.read_bytes())
-        weights = broken / "model.safetensors"
-        if harm == "missing":
-            (broken / "config.json").write_text("{}")
-        elif harm == "truncated":
+def harmed(folder, harm):
+    """Harm the model in `folder`."""
+    weights = folder / "model.safetensors"
+    match harm:
+        case "config of nothing":
+            (folder / "config.json").write_text("{}")
+        case "config of another":
+            (folder / "config.json").write_text('{"model_type": "bert", "hidden_size": 8}')
+        case "no json":
+            (folder / "config.json").write_text("<!doctype html>")
+        case "truncated":
             weights.write_bytes(weights.read_bytes()[:1000])
-        else:
-            weights.rename(broken / "pytorch_model.bin")
-            (broken / "none.safetensors").touch()  # listed, for there is one
+        case "a web page":
+            weights.write_text("<!doctype html><title>404</title>")
+        case "foreign":
+            header = b'{"__metadata__":{"format":"pt"},'
+            header += b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+            weights.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+        case "without words":
+            (folder / "tokenizer.json").write_text("{}")
+        case "pickled":
+            weights.rename(folder / "pytorch_model.bin")
+            (folder / "none.safetensors").touch()  # listed, for there is one
+
+
+HARMED = {
+    "config of nothing": "Parler could not load parler - broken",
+    "config of another": "Parler could not load parler - broken",
+    "no json": "Parler could not load parler - broken",
+    "truncated": "Parler could not load parler - broken",
+    "a web page": "Parler could not load parler - broken",
+    "foreign": "are of another kind of model",
+    "without words": "Parler could not load parler - broken",
+    "pickled": "Parler could not load parler - broken",
+}
+
+
+def test_a_model_that_cannot_be_read_is_refused_in_a_sentence(home, tmp_path):
+    """All in one process: to import the library takes longer than to find out."""
+    broken = Home(tmp_path)
+    whole = home.engines / "parler/models/tiny"
+    for number, harm in enumerate(HARMED):
+        folder = broken.engines / f"parler/models/broken{number}"
+        shutil.copytree(whole, folder)
+        harmed(folder, harm)
+    told = json.loads(run_there(home, "-c", LOAD_EACH, str(ROOT), str(tmp_path), str(len(HARMED))))
+    for number, (harm, reason) in enumerate(HARMED.items()):
+        kind, sentence = told[number]
+        assert kind == "LoadFailed", harm
+        assert reason in sentence, harm
+
+
+def test_a_model_whose_weights_are_missing_is_not_listed(home, tmp_path):
+    folder = Home(tmp_path).engines / "parler/models/tiny"
+    shutil.copytree(home.engines / "parler/models/tiny", folder)
+    assert Registry(Home(tmp_path)).models("parler") == (MODEL,)
+    (folder / "model.safetensors").unlink()
+    assert Registry(Home(tmp_path)).models("parler") == ()
+
+
+async def test_a_worker_that_cannot_load_says_why(home):
+    folder = home.engines / "parler/models/broken"
+    shutil.copytree(home.engines / "parler/models/tiny", folder)
+    harmed(folder, "truncated")
+    try:
         with pytest.raises(LoadFailed, match="Parler could not load parler - broken"):
             async with parler(home, "parler - broken"):
                 pass
     finally:
-        for file in broken.iterdir():
-            file.unlink()
-        broken.rmdir()
+        shutil.rmtree(folder)
+
+
+LOAD_EACH = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from alltalk.engine import Place
+from alltalk.home import Home
+from alltalk.registry import Registry
+
+registry, told = Registry(Home(Path(sys.argv[2]))), []
+for number in range(int(sys.argv[3])):
+    try:
+        registry.load("parler", f"parler - broken{number}", Place(), {})
+        told.append(("nothing", ""))
+    except Exception as error:
+        told.append((type(error).__name__, str(error)))
+print(json.dumps(told))
+"""
 
 
 def test_it_says_what_its_library_says_for_the_same_draws(home):

@@ -205,7 +205,7 @@ def truncate(folder):
         (lambda folder: (folder / "model_file.pth").write_bytes(b""), "damaged or cut off"),
         (lambda folder: (folder / "model_file.pth").write_text("<html>"), "no checkpoint"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json cannot be read"),
-        (lambda folder: edit_config(folder, model="tacotron2"), "not describe a VITS"),
+        (lambda folder: edit_config(folder, model="tacotron2"), "not describe a model of VITS"),
         (lambda folder: edit_config(folder, model_args={"hidden_channels": 48}), "does not fit"),
         (lambda folder: (folder / "speaker_ids.json").write_text('{"a": 7}'), "ids 0 to 0"),
         (lambda folder: (folder / "speaker_ids.json").write_text('{"a": 0}'), "does not fit"),

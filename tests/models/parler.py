@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
 CODES = 1024
 END, BEGIN = CODES, CODES + 1
 CODEBOOKS = 9
@@ -27,14 +28,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=86)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--importable", type=Path, help="engines/parler of AllTalk")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    if asked.importable:
-        sys.path.insert(0, str(asked.importable))
-        from importable import make_importable  # type: ignore[import-not-found]
+    sys.path.insert(0, str(ROOT))
+    from alltalk.torch_compat import prepare_torchaudio
 
-        make_importable()
+    prepare_torchaudio()
     write_model(asked.folder, write_tokenizer(asked.folder), asked.steps, asked.seed)
 
 
