@@ -58,6 +58,13 @@ def page(browser: Browser, server: Live) -> Iterator[Page]:
 
 
 @pytest.fixture
+def engines(page: Page) -> Page:
+    """The Engines page."""
+    page.get_by_role("tab", name="Engines").click()
+    return page
+
+
+@pytest.fixture
 def open_page() -> Callable[[Page, Live], Page]:
     return opened
 

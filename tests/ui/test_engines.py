@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from playwright.sync_api import expect
-
-
-@pytest.fixture
-def engines(page):
-    page.get_by_role("tab", name="Engines").click()
-    return page
-
-
-def choose(page, label, option):
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option, exact=True).click()
+from visiting import choose
 
 
 def current(page):

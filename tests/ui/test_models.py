@@ -10,6 +10,7 @@ import pytest
 from hub import local_hub
 from live import live_server
 from playwright.sync_api import expect
+from visiting import choose
 
 WEIGHTS = b"weights" * 500_000
 TERMS = "Not to be sold, and not to be sung."
@@ -80,17 +81,6 @@ def home(tmp_path_factory):
 def server(home, hub):
     with live_server(home, environ={"HF_ENDPOINT": hub.url}) as live:
         yield live
-
-
-@pytest.fixture
-def engines(page):
-    page.get_by_role("tab", name="Engines").click()
-    return page
-
-
-def choose(page, label, option):
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option, exact=True).click()
 
 
 def press(page, name):
