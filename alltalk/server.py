@@ -21,6 +21,8 @@ from alltalk.ui.pages import Pages
 
 logger = logging.getLogger(__name__)
 
+IDLE_S = 0.2
+"""Seconds between two looks for connections that ask for nothing."""
 CUT_OFF_S = 2.0
 """Seconds that cancelled requests have to answer, after the drain."""
 
@@ -87,11 +89,23 @@ class _Server(uvicorn.Server):
         """Refuse new requests, give running ones their time, stop the rest, then hang up."""
         self._preparing.cancel()
         self._pages.leave()
-        drain = asyncio.ensure_future(self._drain())
+        tasks = [asyncio.ensure_future(each) for each in (self._drain(), self._hang_up_idle())]
         try:
             await super().shutdown(sockets)
         finally:
-            drain.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _hang_up_idle(self) -> None:
+        """Close connections that ask for nothing, again and again.
+
+        uvicorn does it once. A browser's spare connection that is accepted just then would be
+        waited for as if somebody were speaking on it.
+        """
+        while True:
+            await asyncio.sleep(IDLE_S)
+            for connection in tuple(self.server_state.connections):
+                connection.shutdown()
 
     async def _drain(self) -> None:
         loop, hurried = asyncio.get_running_loop(), asyncio.Event()

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alltalk.errors import AllTalkError
 from alltalk.product import Product
@@ -29,6 +29,8 @@ _ELSEWHERE = re.compile(r"/file[=/]\s*https?:", re.IGNORECASE)
 
 UPLOADS_S = 6 * 3600
 """Seconds that a file is kept which a visitor has uploaded."""
+_ANSWERS = "/queue/data"
+"""Where Gradio sends a page what its events have led to."""
 QUIET_S = 1.0
 """Seconds between two looks whether somebody is being spoken for."""
 _UPLOADS = "GRADIO_TEMP_DIR"
@@ -46,6 +48,7 @@ class Pages:
         self._open = AsyncExitStack()
         self._end_streams: Callable[[], None] = lambda: None
         self._is_leaving = False
+        self._left = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from the pages, which the first visitor waits for."""
@@ -59,6 +62,8 @@ class Pages:
             app = self._sounds
         else:
             app = await self._loaded()
+            if scope["path"].endswith(_ANSWERS):
+                receive = self._until_left(receive)
         await app(scope, receive, send)
 
     async def prepare(self) -> None:
@@ -78,6 +83,36 @@ class Pages:
         """Let go of the pages that are open: who is to stop waits for no reader of theirs."""
         self._is_leaving = True
         self._end_streams()
+        self._letting_go = asyncio.ensure_future(self._let_go())
+
+    async def _let_go(self) -> None:
+        """Give the last answers their time once nobody is spoken for, then end all streams."""
+        while True:
+            await asyncio.sleep(QUIET_S)
+            if not len(self.product.service.requests):
+                break
+        await asyncio.sleep(QUIET_S)
+        self._left.set()
+
+    def _until_left(self, receive: Receive) -> Receive:
+        """`receive` for a stream of answers, whose reader counts as gone at the end.
+
+        Gradio would keep it open for an answer that the page has missed.
+        """
+
+        async def until_left() -> Message:
+            if self._left.is_set():
+                return {"type": "http.disconnect"}
+            told = asyncio.ensure_future(receive())
+            left = asyncio.ensure_future(self._left.wait())
+            try:
+                await asyncio.wait({told, left}, return_when=asyncio.FIRST_COMPLETED)
+                return told.result() if told.done() else {"type": "http.disconnect"}
+            finally:
+                told.cancel()
+                left.cancel()
+
+        return until_left
 
     async def close(self) -> None:
         """Remove what visitors have uploaded. Nobody may ask for anything after that."""
