@@ -107,9 +107,16 @@ class ConfigStore:
         unknown key, a wrong value, or one that the environment decides otherwise, and
         StorageError when the file cannot be written; then nothing changes.
         """
+        return self._change(lambda _: patch)
+
+    def edit(self, patch_of: Callable[[Config], Mapping[str, Any]]) -> Config:
+        """`change` by what `patch_of` makes of the settings that the file holds by then."""
+        return self._change(lambda stored: patch_of(self._effective(stored)))
+
+    def _change(self, patch_of: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Config:
         with self._lock:
             stored = self._stored if self._look() is None else self._read()
-            edited = self._edited(stored, dict(flattened(patch)))
+            edited = self._edited(stored, dict(flattened(patch_of(stored))))
             current = self._effective(edited)
             if edited != stored:
                 self._write(edited)

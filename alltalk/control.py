@@ -173,8 +173,15 @@ class Control:
 
     async def change_settings(self, patch: Mapping[str, Any]) -> Config:
         """Change keys of `confignew.json`, named with dots. Raises BadInput, StorageError."""
+        return await self._settings_from(lambda: self._config.change(patch))
+
+    async def edit_settings(self, patch_of: Callable[[Config], Mapping[str, Any]]) -> Config:
+        """`change_settings` by what `patch_of` makes of those that the file holds by then."""
+        return await self._settings_from(lambda: self._config.edit(patch_of))
+
+    async def _settings_from(self, change: Callable[[], Config]) -> Config:
         try:
-            config = await self._lane.run(self._config.change, patch)
+            config = await self._lane.run(change)
         except ConfigError as error:
             raise BadInput(str(error)) from error
         self._apply(config)

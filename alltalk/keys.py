@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+from alltalk.errors import BadInput, NotFound
+
 RoleName = Literal["admin", "power", "user"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -71,6 +73,26 @@ def find_key(keys: Iterable[ApiKey], presented: str) -> ApiKey | None:
         if hmac.compare_digest(key.hash, given):
             found = key
     return found
+
+
+def with_key(
+    keys: Sequence[ApiKey], name: str, key: str, role: RoleName = "user"
+) -> tuple[ApiKey, ...]:
+    """`keys` and one more. Raises BadInput for a name that is taken or cannot be."""
+    if any(each.name == name for each in keys):
+        raise BadInput(f"There is a key of {name!r} already; remove that first.")
+    try:
+        return (*keys, ApiKey(name, hashed(key), role))
+    except ValueError as error:
+        raise BadInput(f"{error}.") from None
+
+
+def without_key(keys: Sequence[ApiKey], name: str) -> tuple[ApiKey, ...]:
+    """`keys` without that of `name`. Raises NotFound."""
+    rest = tuple(each for each in keys if each.name != name)
+    if len(rest) == len(keys):
+        raise NotFound(f"There is no key of {name!r}.")
+    return rest
 
 
 def keys_in(text: str) -> tuple[ApiKey, ...]:

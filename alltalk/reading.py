@@ -185,8 +185,9 @@ class Reading:
             self._note(line, fingerprint, error)
         finally:
             del self._active[line.id]
-            if document is not self.folder.document:
-                self._wanted.look_again()  # it may have been changed while it was spoken
+            if document is not self.folder.document or ticket.id in self._let_go:
+                # It may have been changed while it was spoken, or be asked for anew since a stop.
+                self._wanted.look_again()
             self._let_go.discard(ticket.id)
 
     async def _keep(self, line: Line, fingerprint: str, spoken: Recorded) -> None:

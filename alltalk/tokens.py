@@ -1,7 +1,8 @@
 """Short-lived tokens for clients that cannot send a key: `<audio>`, downloads, a page's cookie.
 
 A token is `<expiry>.<key name>.<signature>`: it says until when (Unix seconds) and on whose behalf,
-and the signature binds both to one path. Whoever removes the key ends its tokens.
+and the signature binds both to one path and to that very key. Whoever removes the key ends its
+tokens, and another one of the same name does not bring them back.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from alltalk.draft import storage_error
 from alltalk.errors import StorageError
+from alltalk.keys import ApiKey
 
 logger = logging.getLogger(__name__)
 
@@ -32,23 +34,27 @@ class TokenSigner:
         assert len(secret) >= _SECRET_BYTES, "too short to be safe"
         self._secret, self._clock = secret, clock
 
-    def sign(self, path: str, name: str, ttl_s: float) -> str:
-        """A token for `path` on behalf of the key called `name`, good for `ttl_s` seconds."""
+    def sign(self, path: str, key: ApiKey, ttl_s: float) -> str:
+        """A token for `path` on behalf of `key`, good for `ttl_s` seconds."""
         expiry = str(int(self._clock() + ttl_s))
-        return f"{expiry}.{name}.{self._signature(path, expiry, name)}"
+        return f"{expiry}.{key.name}.{self._signature(path, expiry, key)}"
 
-    def check(self, path: str, token: str) -> str | None:
-        """The name of the key that `token` stands for; None when it is not good for `path`."""
+    def check(self, path: str, token: str, keys: Iterable[ApiKey]) -> ApiKey | None:
+        """The one of `keys` that `token` stands for; None when it is not good for `path`."""
         expiry, _, rest = token.partition(".")
         name, _, signature = rest.partition(".")
-        expected = self._signature(path, expiry, name)
+        key = next((each for each in keys if each.name == name), None)
+        if key is None:
+            return None
+        expected = self._signature(path, expiry, key)
         if not hmac.compare_digest(signature.encode(), expected.encode()):
             return None
-        return name if int(expiry) >= self._clock() else None
+        return key if int(expiry) >= self._clock() else None
 
-    def _signature(self, path: str, expiry: str, name: str) -> str:
-        """Lines cannot be mixed up: neither an expiry nor a name of ours has a line break."""
-        message = f"{expiry}\n{name}\n{path}".encode(errors="surrogatepass")
+    def _signature(self, path: str, expiry: str, key: ApiKey) -> str:
+        """Lines cannot be mixed up: an expiry, a name and a hash of ours have no line break."""
+        parts = f"{expiry}\n{key.name}\n{key.hash}\n{path}"
+        message = parts.encode(errors="surrogatepass")
         digest = hmac.digest(self._secret, message, hashlib.sha256)
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 

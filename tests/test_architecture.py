@@ -68,6 +68,7 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "config_types": ("keys",),
     "config": ("config_types",),
     "config_store": ("config", "keys"),
+    "tokens": ("keys",),
     "logs": ("config",),
     "presence": ("config",),
     "plan": ("config", "language", "sentences", "voices"),

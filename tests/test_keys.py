@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pytest
 from typer.testing import CliRunner
@@ -14,10 +15,12 @@ from alltalk.cli import app as command_line
 from alltalk.config_store import ConfigStore
 from alltalk.errors import BadInput, ConfigError, NotFound
 from alltalk.home import Home
-from alltalk.keys import ApiKey, Role, find_key, hashed, keys_in, new_key
+from alltalk.keys import ApiKey, Role, find_key, hashed, keys_in, new_key, with_key
 from alltalk.tokens import TokenSigner, home_secret
 
 SECRET = bytes(range(32))
+PHONE, DESK = ApiKey("phone", hashed("p")), ApiKey("desk", hashed("d"))
+KEYS = (PHONE, DESK)
 
 
 @pytest.fixture
@@ -123,17 +126,17 @@ def test_keys_that_cannot_be_are_refused_with_the_settings(tmp_path, keys, probl
 def test_a_token_is_good_for_its_path_until_it_expires():
     clock = Clock()
     signer = TokenSigner(SECRET, clock=clock)
-    token = signer.sign("/audio/ü 1.wav", "phone", 60)
-    assert signer.check("/audio/ü 1.wav", token) == "phone"
-    assert signer.check("/audio/2.wav", token) is None
+    token = signer.sign("/audio/ü 1.wav", PHONE, 60)
+    assert signer.check("/audio/ü 1.wav", token, KEYS) == PHONE
+    assert signer.check("/audio/2.wav", token, KEYS) is None
     clock.now += 61
-    assert signer.check("/audio/ü 1.wav", token) is None
+    assert signer.check("/audio/ü 1.wav", token, KEYS) is None
 
 
 def test_a_changed_token_is_worth_nothing():
     signer = TokenSigner(SECRET)
-    expiry, name, signature = signer.sign("/a", "phone", 60).split(".")
-    assert signer.check("/a", f"{expiry}.{name}.{signature}") == "phone"
+    expiry, name, signature = signer.sign("/a", PHONE, 60).split(".")
+    assert signer.check("/a", f"{expiry}.{name}.{signature}", KEYS) == PHONE
     for token in (
         f"{int(expiry) + 1}.{name}.{signature}",
         f"{expiry}.desk.{signature}",
@@ -144,12 +147,19 @@ def test_a_changed_token_is_worth_nothing():
         "",
         "é.é.é",
     ):
-        assert signer.check("/a", token) is None
+        assert signer.check("/a", token, KEYS) is None
+
+
+def test_another_key_of_the_same_name_does_not_take_the_token():
+    signer = TokenSigner(SECRET)
+    token = signer.sign("/a", PHONE, 60)
+    assert signer.check("/a", token, [DESK]) is None
+    assert signer.check("/a", token, [ApiKey("phone", hashed("another"))]) is None
 
 
 def test_another_home_does_not_take_the_token():
-    token = TokenSigner(SECRET).sign("/a", "phone", 60)
-    assert TokenSigner(SECRET[::-1]).check("/a", token) is None
+    token = TokenSigner(SECRET).sign("/a", PHONE, 60)
+    assert TokenSigner(SECRET[::-1]).check("/a", token, KEYS) is None
 
 
 def test_a_home_keeps_its_secret_to_its_owner(tmp_path):
@@ -172,3 +182,19 @@ def test_a_home_that_cannot_keep_a_secret_still_gets_one(tmp_path, caplog):
     (tmp_path / ".secret").write_bytes(b"short")
     assert len(home_secret(tmp_path)) == 32
     assert "too short" in caplog.text
+
+
+def test_keys_changed_by_two_at_once_are_all_kept(tmp_path):
+    """The page and the command line hold a store each, and what they last read may be old."""
+    page, command = ConfigStore(Home(tmp_path), {}), ConfigStore(Home(tmp_path), {})
+
+    def add(store, name):
+        def patch(config):
+            keys = with_key(config.server.api_keys, name, new_key())
+            return {"server.api_keys": [asdict(key) for key in keys]}
+
+        return store.edit(patch)
+
+    add(command, "cli")
+    assert [key.name for key in add(page, "page").server.api_keys] == ["cli", "page"]
+    assert [key.name for key in command.reload().server.api_keys] == ["cli", "page"]

@@ -77,17 +77,13 @@ class ApiKeys:
         headers = Headers(scope=scope)
         if key := find_key(keys, _bearer(headers)):
             return Caller(key, "bearer", Role.named(key.role))
-        if (token := _query_token(scope)) and (key := self._holder(scope["path"], token, keys)):
+        token = _query_token(scope)
+        if token and (key := self._signer.check(scope["path"], token, keys)):
             return Caller(key, "token", Role.USER)
         token = _cookie(headers) if same_origin(headers) else ""
-        if token and (key := self._holder(COOKIE_PATH, token, keys)):
+        if token and (key := self._signer.check(COOKIE_PATH, token, keys)):
             return Caller(key, "cookie", Role.named(key.role))
         return Caller()
-
-    def _holder(self, path: str, token: str, keys: Sequence[ApiKey]) -> ApiKey | None:
-        """The key that `token` stands for, if it is still there."""
-        name = self._signer.check(path, token)
-        return next((key for key in keys if key.name == name), None)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -121,7 +117,7 @@ def signed_path(http: HTTPConnection, path: str) -> str:
     if key is None:
         return path
     signer: TokenSigner = http.app.state.signer
-    return f"{path}?token={signer.sign(unquote(path), key.name, LINK_TTL_S)}"
+    return f"{path}?token={signer.sign(unquote(path), key, LINK_TTL_S)}"
 
 
 def _role_without_keys(scope: Scope) -> Role:

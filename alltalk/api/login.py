@@ -55,7 +55,7 @@ async def login(http: Request, service: ServiceDep) -> Response:
     response = RedirectResponse(local_path(form.next), 303)
     response.set_cookie(
         COOKIE,
-        signer.sign(COOKIE_PATH, key.name, SIGNED_IN_S),
+        signer.sign(COOKIE_PATH, key, SIGNED_IN_S),
         max_age=SIGNED_IN_S,
         httponly=True,
         samesite="strict",

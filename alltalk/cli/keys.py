@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alltalk.cli.options import HomeOption
 from alltalk.config_store import ConfigStore
-from alltalk.errors import BadValue, NotFound
 from alltalk.home import Home
-from alltalk.keys import ApiKey, RoleName, hashed, new_key
+from alltalk.keys import ApiKey, RoleName, new_key, with_key, without_key
 
 app = typer.Typer(help="API keys: who may use the server. Without any, everybody may.")
 
@@ -28,16 +29,8 @@ def add(
     home: HomeOption = None,
 ) -> None:
     """Make a key and print it. It is shown this once; only its hash is kept."""
-    store = ConfigStore(Home.find(home))
-    keys = store.current.server.api_keys
-    if any(key.name == name for key in keys):
-        raise BadValue("NAME", f"there is a key of {name!r} already; remove that first.")
     key = new_key()
-    try:
-        added = ApiKey(name, hashed(key), role)
-    except ValueError as error:
-        raise BadValue("NAME", f"{error}.") from None
-    _save(store, (*keys, added))
+    _edit(home, lambda keys: with_key(keys, name, key, role))
     print(key)
 
 
@@ -51,13 +44,11 @@ def list_keys(home: HomeOption = None) -> None:
 @app.command()
 def remove(name: _Name, home: HomeOption = None) -> None:
     """Remove a key: what it opened is closed from then on."""
-    store = ConfigStore(Home.find(home))
-    keys = store.current.server.api_keys
-    rest = tuple(key for key in keys if key.name != name)
-    if rest == keys:
-        raise NotFound(f"There is no key of {name!r}.")
-    _save(store, rest)
+    _edit(home, lambda keys: without_key(keys, name))
 
 
-def _save(store: ConfigStore, keys: tuple[ApiKey, ...]) -> None:
-    store.change({"server": {"api_keys": [asdict(key) for key in keys]}})
+def _edit(home: Path | None, edited: Callable[[Sequence[ApiKey]], Sequence[ApiKey]]) -> None:
+    """Change the keys that are there by then: the server may have changed them meanwhile."""
+    ConfigStore(Home.find(home)).edit(
+        lambda config: {"server.api_keys": [asdict(key) for key in edited(config.server.api_keys)]}
+    )

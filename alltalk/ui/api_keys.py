@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 
-from alltalk.errors import BadInput, BadValue, NotFound
-from alltalk.keys import ApiKey, Role, hashed, new_key
+from alltalk.config import Config
+from alltalk.errors import BadInput
+from alltalk.keys import ApiKey, Role, new_key, with_key, without_key
 from alltalk.product import Product
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.parts import Update, connect, require, role_of, table_html
@@ -50,29 +52,27 @@ class ApiKeys:
 
     async def _add(self, owner: str, role: Any, asked: gr.Request) -> Update:
         require(asked, Role.ADMIN)
-        keys = self._config.current.server.api_keys
-        if any(each.name == owner for each in keys):
-            raise BadInput(f"There is a key of {owner!r} already; remove that first.")
-        if not keys and role != "admin":
-            raise BadInput("Make an admin's key first: nobody else could change anything.")
         key = new_key()
-        try:
-            added = ApiKey(owner, hashed(key), role)
-        except ValueError as error:
-            raise BadValue("Whose key", f"{error}") from None
-        await self._keep((*keys, added))
+        await self._keep(lambda keys: with_key(keys, owner, key, role))
         said = status_html(f"The key of {owner}, shown this once: {key}")
         return {self.keys: self._keys_html(asked), self.owner: "", self.message: said}
 
     async def _remove(self, owner: str, asked: gr.Request) -> Update:
         require(asked, Role.ADMIN)
-        keys = self._config.current.server.api_keys
-        rest = tuple(each for each in keys if each.name != owner)
-        if rest == keys:
-            raise NotFound(f"There is no key of {owner!r}. Type whose key is to go.")
-        await self._keep(rest)
+        await self._keep(lambda keys: without_key(keys, owner))
         said = status_html(f"The key of {owner} opens nothing any more.")
         return {self.keys: self._keys_html(asked), self.owner: "", self.message: said}
 
-    async def _keep(self, keys: tuple[ApiKey, ...]) -> None:
-        await self._control.change_settings({"server.api_keys": [asdict(key) for key in keys]})
+    async def _keep(self, edited: Callable[[Sequence[ApiKey]], Sequence[ApiKey]]) -> None:
+        """Change the keys that are there by then. Raises BadInput where nobody could go on here."""
+
+        def patch(config: Config) -> dict[str, Any]:
+            keys = edited(config.server.api_keys)
+            if keys and not any(each.role == "admin" for each in keys):
+                raise BadInput(
+                    "Nobody could change anything here: there must be a key of an admin while "
+                    "there are others. Make one first, or remove the others first."
+                )
+            return {"server.api_keys": [asdict(each) for each in keys]}
+
+        await self._control.edit_settings(patch)

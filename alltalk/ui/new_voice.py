@@ -13,7 +13,7 @@ from alltalk.clips import decode, make_reference
 from alltalk.errors import BadInput
 from alltalk.product import Product
 from alltalk.ui.long_text_view import clock, shown_text, status_html
-from alltalk.ui.parts import Update, connect, forget, uploaded
+from alltalk.ui.parts import Update, connect, uploaded
 from alltalk.ui.picture import picture_html
 from alltalk.voices import NewVoice
 
@@ -109,7 +109,6 @@ class NewVoiceForm:
             clips = [(each.name, stack.enter_context(each.open("rb"))) for each in paths]
             name = name or paths[0].stem
             added = await self._studio.add(NewVoice(name, clips, language, said, replace))
-        await self._studio.run(forget, paths)
         hints = " ".join(added.warnings)
         return {
             **await self._listed(added.voice.name),

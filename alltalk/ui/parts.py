@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from alltalk.config import Config
-from alltalk.errors import AllTalkError, Forbidden, TooLarge
+from alltalk.errors import AllTalkError, Forbidden, NotFound, TooLarge
 from alltalk.keys import Role
 from alltalk.serving.requests import new_id
 from alltalk.speech import Ticket
@@ -99,18 +99,20 @@ def ticket(request: gr.Request, config: Config) -> Ticket:
 
 
 def uploaded(files: str | list[str] | None, largest_bytes: int) -> list[Path]:
-    """What a visitor has sent, which may be nothing. Raises TooLarge for what the API refuses."""
+    """What a visitor has sent, which may be nothing.
+
+    It is only read: two who send the same share one file, which is swept when it is old. Raises
+    TooLarge for what the API refuses, NotFound for what was swept.
+    """
     paths = [Path(each) for each in ([files] if isinstance(files, str) else files or ())]
     for path in paths:
-        if (size := path.stat().st_size) > largest_bytes:
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            raise NotFound("That upload is no longer there. Choose the file again.") from None
+        if size > largest_bytes:
             raise TooLarge(size, largest_bytes)
     return paths
-
-
-def forget(paths: Iterable[Path]) -> None:
-    """Delete what a visitor had sent: it was copied to where it belongs."""
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def role_of(request: gr.Request) -> Role:

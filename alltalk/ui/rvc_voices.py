@@ -16,7 +16,7 @@ from alltalk.speech import SpeechRequest
 from alltalk.studio import PREVIEW
 from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
-from alltalk.ui.parts import Update, choice, connect, forget, opened, require, ticket, uploaded
+from alltalk.ui.parts import Update, choice, connect, opened, require, ticket, uploaded
 from alltalk.ui.player import player_html
 from alltalk.ui.rvc_choice import NO_VOICE, NOT_CHOSEN, SWITCHED_OFF, RvcChoice, needed, offered
 from alltalk.ui.sounds import Sounds
@@ -132,7 +132,6 @@ class RvcVoices:
             files = [(each.name, stack.enter_context(each.open("rb"))) for each in paths]
             new = NewRvcVoice(values[self.name], files, overwrite=values[self.replace])
             name = await self._conversions.add(new)
-        await self._studio.run(forget, paths)
         return {
             **await self._shown(values, name),
             self.files: None,

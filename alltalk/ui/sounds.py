@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from alltalk.errors import AllTalkError, NotFound
+from alltalk.errors import AllTalkError, NotFound, SynthesisFailed
 from alltalk.service import SpeechService
 from alltalk.speech import FORMATS, AudioFormat, SpeechRequest, Ticket
+
+logger = logging.getLogger(__name__)
 
 PATH = "sound"
 """Below the pages' own."""
@@ -41,6 +44,11 @@ class Take:
                     self._changed.notify_all()
         except AllTalkError as error:
             self._error = error
+        except Exception as error:  # ours: the visitor is told, and the log has the rest
+            logger.exception("A take on the pages failed")
+            self._error = SynthesisFailed(
+                f"Something failed that should not ({type(error).__name__}). The log says more."
+            )
         finally:
             async with self._changed:
                 self._is_over = True

@@ -265,6 +265,21 @@ class TestSlowly:
         assert states(folder) == "s" * 30
         assert all(folder.pieces[id] == piece for id, piece in kept.items())
 
+    async def test_begun_again_while_it_stops_no_line_is_left_out(self, texts, until):
+        folder = await made(texts, *["a b c d"] * 6)
+        await texts.speak(folder.id)
+
+        async def both() -> bool:
+            return len((await texts.progress(folder.id)).speaking) == 2
+
+        await until(both)
+        stopping = asyncio.create_task(texts.stop(folder.id))
+        await asyncio.sleep(0)  # it has let go of both, and neither has ended
+        await texts.speak(folder.id)
+        await stopping
+        await texts._readings[folder.id].ended()
+        assert states(folder) == "s" * 6
+
     async def test_a_restart_in_the_middle_loses_no_finished_line(self, product, texts, until):
         folder = await made(texts, *["a b c d"] * 30)
         await texts.speak(folder.id)
