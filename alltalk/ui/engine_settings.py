@@ -114,9 +114,10 @@ def _field(setting: Setting, value: Any) -> gr.components.Component:
             return gr.Checkbox(value, **how)
     if setting.type == "dropdown":
         return gr.Dropdown(list(setting.values), value=value, **how)
-    if setting.type in ("integer", "decimal"):
+    if setting.type in ("integer", "decimal") and not setting.nullable:
         return gr.Number(value, **how)
-    return gr.Textbox(value, max_lines=1, **how)
+    # also for a number that may be nothing: Gradio's field of numbers makes 0 of that
+    return gr.Textbox(_typed(value), max_lines=1, **how)
 
 
 def _check_when_typed(setting: Setting, field: gr.Number | gr.Textbox) -> None:
@@ -142,6 +143,11 @@ def _checked(settings: Sequence[Setting], typed: Sequence[Any]) -> list[Any]:
         except BadValue as error:
             found.append(gr.validate(False, str(error)))
     return found
+
+
+def _typed(value: Any) -> str:
+    """`value` as one would type it; nothing: no text."""
+    return "" if value is None else f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _shown(value: Any) -> str:

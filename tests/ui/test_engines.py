@@ -129,3 +129,15 @@ def test_an_engines_settings_are_read_about_checked_saved_and_in_force(engines, 
     engines.get_by_role("tab", name="Engines").click()
     engines.get_by_role("button", name="Settings of an engine").click()
     expect(engines.get_by_label("slots", exact=True)).to_have_value("3")
+    choose(engines, "Settings of", "piper")
+    level = engines.get_by_label("level_db")
+    expect(level).to_have_value("-20")
+    expect(engines.get_by_label("noise_scale")).to_have_value("")
+    level.fill("-70")
+    level.press("Tab")
+    expect(wrong).to_have_text("level_db: must be from -60 to -6, not -70.0.")
+    level.fill("")
+    engines.get_by_role("button", name="Save, and load it again").click()
+    expect(message).to_contain_text("Saved: level_db. It is in force.")
+    saved = json.loads((home / "engines/piper/model_settings.json").read_text())["settings"]
+    assert saved == {"level_db": None}  # what was nothing stays so
