@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from alltalk.errors import (
     BadInput,
     BadValue,
     ConfigError,
+    NotFound,
     NotReady,
     Refused,
     Unsupported,
@@ -125,8 +126,9 @@ class Control:
         """Change settings of `engine`, kept in its file of the home; how many backends load again.
 
         The current backend is loaded beside the old one; what fails leaves file and engine as they
-        were. Other backends of the engine load again in the background. Raises Changing,
-        UnknownEngine, BadValue, StorageError, and what loading raises.
+        were. Other backends of the engine load again in the background, also where they had values
+        of their own. Raises Changing, UnknownEngine, BadValue, StorageError, and what loading the
+        current one raises.
         """
         with self._alone():
             before = await self._lane.run(self._registry.manifest, engine)
@@ -135,13 +137,18 @@ class Control:
                 raise BadValue(min(unknown)[:80], f"{before.display_name} has no such setting")
             values = {name: known[name].read(value) for name, value in patch.items()}
             after = await self._save_engine(engine, values)
+            again = self._meant(engine, values, every=_must_load_again(before, after))
             try:
-                return await self._load_with(
-                    values, must=_must_load_again(before, after), of=engine
-                )
+                for backend, own in again:
+                    if backend.current:
+                        await self._pool.swap(settings=own)
             except AllTalkError:
                 await self._save_engine(engine, {name: before.settings[name] for name in values})
                 raise
+            for backend, own in again:
+                if not backend.current:
+                    self._begin(self._load_again(backend, own))
+            return len(again)
 
     async def _save_engine(self, engine: str, values: Mapping[str, Any]) -> Manifest:
         saved = await self._lane.run(lambda: self._registry.save_settings(engine, settings=values))
@@ -149,25 +156,19 @@ class Control:
         self._pool.renew(self._renewed)
         return saved
 
-    async def _load_with(self, values: Mapping[str, Any], *, must: bool, of: str) -> int:
-        """Have the backends of an engine go by `values`, also where they had their own; how many.
-
-        The current one first: only that one can fail, and then nothing was changed.
+    def _meant(
+        self, engine: str, values: Mapping[str, Any], *, every: bool
+    ) -> list[tuple[BackendView, dict[str, Any]]]:
+        """Backends of an engine to load again, with those of `values` they have ones of their own
+        for; without `every` only where these differ.
         """
-        count = 0
-        meant = [each for each in self._pool.backends if each.type == of and each.enabled]
-        for backend in sorted(meant, key=lambda each: not each.current):
-            own = {name: value for name, value in values.items() if name in backend.settings}
-            if not must and own == {name: backend.settings[name] for name in own}:
-                continue
-            count += 1
-            if backend.current:
-                await self._pool.swap(settings=own)
-            elif own:
-                await self._pool.edit(backend.id, settings=own)
-            else:
-                await self._pool.restart(backend.id)
-        return count
+        found = []
+        for backend in self._pool.backends:
+            if backend.type == engine and backend.enabled:
+                own = {name: value for name, value in values.items() if name in backend.settings}
+                if every or _differ(backend, own):
+                    found.append((backend, own))
+        return found
 
     # Settings
 
@@ -225,23 +226,31 @@ class Control:
         self._pool.renew(self._renewed)
         for backend in self._pool.backends:
             if _must_load_again(before.get(backend.type), after.get(backend.type)):
-                task = asyncio.create_task(self._load_again(backend))
-                self._loading.add(task)
-                task.add_done_callback(self._loading.discard)
+                self._begin(self._load_again(backend, {}))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have `work` done in the background."""
+        task = asyncio.create_task(work)
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
 
     def _rescan(self) -> object:
         stamp = self._registry.stamp()  # before reading: what changes meanwhile is seen next time
         self._registry.rescan()
         return stamp
 
-    async def _load_again(self, backend: BackendView) -> None:
-        """The current one beside the old; others one after the other."""
+    async def _load_again(self, backend: BackendView, own: Mapping[str, Any]) -> None:
+        """With changes of its `own`: the current one beside the old, others in its place."""
         logger.info("The settings of %s were changed; it is loaded again.", backend.type)
         try:
             if backend.current:
-                await self._pool.swap()
+                await self._pool.swap(settings=own)
+            elif _differ(backend, own):
+                await self._pool.edit(backend.id, settings=own)
             else:
                 await self._pool.restart(backend.id)
+        except NotFound:
+            logger.info("%s was removed meanwhile.", backend.type)
         except AllTalkError as error:
             logger.error("%s goes on with its old settings: %s", backend.type, error)
 
@@ -280,6 +289,11 @@ class Control:
 
 _DEFAULT_VOICES = ("def_character_voice", "def_narrator_voice")
 """Settings that doors and planning read: no engine has to be told."""
+
+
+def _differ(backend: BackendView, own: Mapping[str, Any]) -> bool:
+    """Whether `own` says something else than the settings of `backend`."""
+    return any(backend.settings[name] != value for name, value in own.items())
 
 
 def _must_load_again(before: Manifest | None, after: Manifest | None) -> bool:

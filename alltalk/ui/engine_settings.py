@@ -75,7 +75,7 @@ class EngineSettings:
                 raise BadInput("Nothing was changed.")
             count = await self._control.change_engine_settings(engine, changed)
             told = f"Saved: {', '.join(changed)}. "
-            told += f"{engine} was loaded again with it." if count else "It is in force."
+            told += f"{engine} is loaded again with it." if count else "It is in force."
             return {self.message: status_html(told), self.saved: saved + 1}
 
         for setting, field in zip(settings, fields, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from held import HeldEngine
 from alltalk.engines.tone.plain import Tone
 from alltalk.errors import BadValue, LoadFailed
 from alltalk.service import SpeechService
+from alltalk.serving.backend import BackendView, State, Timing
 from alltalk.serving.backend_store import BackendSpec
 
 SIX = ("alloy", "echo", "fable", "nova", "onyx", "shimmer")
@@ -246,9 +248,61 @@ async def test_changed_engine_settings_are_kept_and_the_engine_is_loaded_with_th
     assert await change("tone", {"slots": "4", "step_s": 0}) == 2
     assert json.loads((file / "model_settings.json").read_bytes())["settings"]["slots"] == 4
     assert service.pool.backends[0].max_usages == 4
-    assert service.pool.spec(1).settings["slots"] == 4  # it had a value of its own
+    await until(lambda: service.pool.spec(1).settings["slots"] == 4)  # it had a value of its own
     assert await change("tone", {"def_character_voice": "mid"}) == 0
     assert await heard(client, voice="") == [440, 440]
+
+
+async def test_a_change_of_settings_does_not_wait_for_those_who_speak_on_other_backends(
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    service: SpeechService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service.pool.retime(Timing(drain_s=60))
+    await service.pool.add(BackendSpec(0, "tone"))
+    await until(lambda: len(running(service)) == 2)
+    engine = HeldEngine(monkeypatch)
+    talks = [asyncio.create_task(heard(client)) for _ in range(2)]
+    await until(lambda: [each.usages for each in running(service)] == [1, 1])
+    async with asyncio.timeout(30):
+        assert await app.state.control.change_engine_settings("tone", {"slots": 4}) == 2
+    assert [each.done() for each in talks] == [False, False]
+    engine.let_speak()
+    assert await asyncio.gather(*talks) == [[220, 220], [220, 220]]
+    await until(lambda: [each.max_usages for each in running(service)] == [4, 4])
+
+
+async def test_a_backend_that_goes_while_settings_change_does_not_undo_them(
+    app: FastAPI, service: SpeechService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.pool.add(BackendSpec(0, "tone", settings={"slots": 2}))
+    await until(lambda: len(running(service)) == 2)
+    loads, may_load = threading.Event(), threading.Event()
+
+    def load(*arguments: Any) -> Tone:
+        loads.set()
+        assert may_load.wait(60)
+        return Tone(*arguments)
+
+    monkeypatch.setattr("alltalk.engines.tone.engine.Tone", load)
+    change = asyncio.create_task(app.state.control.change_engine_settings("tone", {"slots": 4}))
+    assert await asyncio.to_thread(loads.wait, 60)
+    await service.pool.remove(1)
+    may_load.set()
+    await change
+    saved = json.loads((tmp_path / "engines/tone/model_settings.json").read_bytes())
+    assert (saved["settings"]["slots"], running(service)[0].max_usages) == (4, 4)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def running(service: SpeechService) -> list[BackendView]:
+    return [each for each in service.pool.backends if each.status is State.RUNNING]
 
 
 async def test_engine_settings_that_do_not_hold_change_nothing(

@@ -121,7 +121,7 @@ def test_an_engines_settings_are_read_about_checked_saved_and_in_force(engines, 
     engines.get_by_label("def_character_voice").fill("mid")
     engines.get_by_role("button", name="Save, and load it again").click()
     message = engines.locator("#engine-settings-message")
-    expect(message).to_contain_text("Saved: def_character_voice, slots. tone was loaded again")
+    expect(message).to_contain_text("Saved: def_character_voice, slots. tone is loaded again")
     expect(engines.locator("#engines-backends")).to_contain_text("0 of 3")
     saved = json.loads((home / "engines/tone/model_settings.json").read_text())["settings"]
     assert (saved["slots"], saved["def_character_voice"]) == (3, "mid")
