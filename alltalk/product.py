@@ -131,7 +131,7 @@ def build(
     long_texts = LongTexts(home, service, lambda: _document_limits(config.current))
 
     async def in_use() -> set[Path]:
-        return await lanes.pick().run(_folders, registry, pool.offers)
+        return await lanes.pick().run(_paths, registry, pool.offers)
 
     installs = Installs(ModelCatalogue(home, registry, Hub.of(environ)), in_use)
     return Product(
@@ -176,12 +176,20 @@ async def _warm_up(product: Product) -> None:
         logger.info("%s", advice)
 
 
-def _folders(registry: Registry, offers: Sequence[Offer]) -> set[Path]:
-    """Where the models of `offers` lie; those of other servers lie elsewhere."""
+def _paths(registry: Registry, offers: Sequence[Offer]) -> set[Path]:
+    """Where what `offers` speak with lies; that of other servers lies elsewhere.
+
+    The folder of a model; of a model without one, the files that its voices may be called by.
+    """
     found: set[Path] = set()
     for offer in offers:
         with suppress(UnknownEngine, UnknownModel):  # removed by hand meanwhile
-            found.update(filter(None, [registry.model_folder(offer.engine, offer.model)]))
+            if folder := registry.model_folder(offer.engine, offer.model):
+                found.add(folder)
+            else:
+                models = registry.manifest(offer.engine).models.folder
+                among = registry.folder(offer.engine) / models
+                found.update(among / voice.name for voice in offer.voices)
     return found
 
 

@@ -53,7 +53,7 @@ class Installs:
     def __init__(
         self, catalogue: ModelCatalogue, in_use: Callable[[], Awaitable[Collection[Path]]]
     ) -> None:
-        """`in_use`: the folders of models that are loaded now."""
+        """`in_use`: the folders of models that are loaded now, and files of voices that are."""
         self.catalogue = catalogue
         self.changes = 0
         """Grows whenever an installation begins or ends, or a model is removed."""

@@ -80,12 +80,15 @@ class ModelCatalogue:
     async def remove(self, asked: str, *, in_use: Collection[Path] = ()) -> ListedModel:
         """Delete a model, and with an engine's last one its own environment.
 
-        Raises NotFound, and Refused for a model whose folder is `in_use`.
+        Raises NotFound, and Refused for a model whose folder is `in_use`, or one of its files where
+        it lies among others.
         """
         entry = (await self.read()).find(asked)
         model = InstalledModel(self._home, entry)
-        if entry.folder and model.folder in in_use:
-            raise Refused(f"{entry.name} is loaded now. Load another model first.")
+        own = {model.folder} if entry.folder else {model.folder / each.path for each in entry.files}
+        if not own.isdisjoint(in_use):
+            other = "model" if entry.folder else "engine"
+            raise Refused(f"{entry.name} is loaded now. Load another {other} first.")
         with claim(model.claim_file, f"{entry.name} is being installed."):
             await to_its_end(model.remove)
         is_engine = self._is_engine(entry)

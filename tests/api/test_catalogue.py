@@ -89,6 +89,29 @@ async def test_what_cannot_be_is_told(client: httpx.AsyncClient, hub: LocalHub) 
     assert "answers 404" in (await until(client, "failed"))["installation"]["error"]
 
 
+async def test_a_voice_that_the_loaded_engine_speaks_with_is_not_removed(
+    client: httpx.AsyncClient, hub: LocalHub, tmp_path: Path
+) -> None:
+    folder = tmp_path / "engines" / "tone"  # its voices are `low` and others
+    (folder / "models").mkdir(parents=True)
+    (folder / "available_models.json").write_text(
+        json.dumps({"models": [among_others("spoken", "low"), among_others("other", "bass")]})
+    )
+    for file in ("low", "bass"):
+        (folder / "models" / file).write_bytes(WEIGHTS)
+    refused = await client.delete("/v1/catalogue/tone/spoken")
+    assert (refused.status_code, "Load another engine first" in refused.text) == (503, True)
+    assert (folder / "models/low").exists()
+    assert (await client.delete("/v1/catalogue/tone/other")).json()["status"] == "removed"
+    assert not (folder / "models/bass").exists()
+
+
+def among_others(name: str, path: str) -> dict[str, Any]:
+    """A catalogue's entry whose one file has no folder of its own."""
+    file = {"path": path, "url": "http://127.0.0.1/unused", "size": len(WEIGHTS)}
+    return {"name": name, "folder": "", "files": [file]}
+
+
 async def test_only_an_admin_installs_and_removes(app: FastAPI) -> None:
     elsewhere = httpx.ASGITransport(app, client=("192.168.1.9", 9999))
     async with httpx.AsyncClient(transport=elsewhere, base_url="http://127.0.0.1") as client:
