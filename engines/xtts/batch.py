@@ -115,8 +115,8 @@ class BatchedXtts:
 
     def close_stream(self, stream: Spoken) -> None:
         """Free its row."""
-        self._steps.free(stream)
         self._steps.open.pop(stream, None)
+        self._steps.free(stream)
 
     def rest(self) -> None:
         """Move the weights to the CPU, and drop the cache, and what was captured over it."""

@@ -60,9 +60,12 @@ class Rows:
         return True
 
     def join(self, length: int, manner: Manner, seed: int, start_token: int) -> None:
-        """The row behind those that decode does so from now on, behind its `length` positions."""
-        self.state.place(len(self.lengths), length, manner, seed, start_token)
-        self.lengths.append(length)
+        """The row behind those that decode does so from now on, behind its `length` positions.
+
+        May run out of memory: the row decodes all the same then, and must leave.
+        """
+        self.lengths.append(length)  # first: `leave` frees the row, should the rest fail
+        self.state.place(len(self.lengths) - 1, length, manner, seed, start_token)
 
     def leave(self, row: int, joining: int) -> int:
         """Free `row` of those that decode; the last of them takes its place. Returns which.

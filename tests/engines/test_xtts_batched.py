@@ -372,6 +372,40 @@ def test_what_fails_in_one_prompt_fails_that_utterance_alone(brief, monkeypatch)
     assert first.clip.tokens == expected
 
 
+@pytest.mark.parametrize("in_company", [False, True])
+def test_want_of_memory_at_a_first_token_fails_that_utterance_alone(brief, monkeypatch, in_company):
+    import torch
+
+    from alltalk.engines.xtts.rows import RowState
+
+    expected = take_all(brief, say(TEXTS[1]))[0].clip.tokens
+    company = [Take(brief, say(TEXTS[1]))] if in_company else []
+    while company and not company[0].chunks:
+        company[0].hear(brief.step())
+    late = brief.open(brief.prepare(say()))
+
+    def full(*args):
+        raise torch.OutOfMemoryError("out of memory")
+
+    events = []
+    with monkeypatch.context() as patched:
+        patched.setattr(RowState, "place", full)
+        while not any(event.stream is late for event in events):
+            events = brief.step()
+            for take in company:
+                take.hear(events)
+    (error,) = [event.error for event in events if event.stream is late]
+    assert isinstance(error, OutOfMemory)
+    brief.close_stream(late)
+    assert len(brief.decoder.rows.lengths) == len(brief._steps.rows) == len(company)
+    company.append(Take(brief, say(TEXTS[1])))
+    while not all(take.is_done for take in company):
+        events = brief.step()
+        for take in company:
+            take.hear(events)
+    assert [take.clip.tokens for take in company] == [expected] * len(company)
+
+
 def test_it_says_the_same_after_rest(brief):
     before = whole(spoken(brief, say(TEXTS[1]))[0])
     brief.rest()
