@@ -116,7 +116,11 @@ class Steps:
         """A window of each of `due`; the end of those that have no more to say."""
         events, windows = [], []
         for spoken in due:
-            window = spoken.clip.waveform.take() if spoken.clip else None
+            try:
+                window = spoken.clip.waveform.take() if spoken.clip else None
+            except (RuntimeError, MemoryError) as error:
+                events.append(self._failed(spoken, error))
+                continue
             if window is None:
                 events += self._heard(spoken, None)
             else:

@@ -406,6 +406,33 @@ def test_want_of_memory_at_a_first_token_fails_that_utterance_alone(brief, monke
     assert [take.clip.tokens for take in company] == [expected] * len(company)
 
 
+def test_want_of_memory_for_a_window_fails_that_utterance_alone(brief, monkeypatch):
+    import torch
+
+    from alltalk.engines.xtts.vocoder import Waveform
+
+    first, other = (Take(brief, say(TEXTS[1], seed=n)) for n in range(2))
+    take = Waveform.take
+
+    def full(waveform):
+        if waveform is first.clip.waveform:
+            raise torch.OutOfMemoryError("out of memory")
+        return take(waveform)
+
+    monkeypatch.setattr(Waveform, "take", full)
+    failed = []
+    while not other.is_done:
+        events = brief.step()
+        first.clip = first.clip or first.stream.clip
+        other.hear(events)
+        failed += [event for event in events if event.stream is first.stream]
+    (event,) = failed
+    assert isinstance(event.error, OutOfMemory)
+    assert event.done
+    assert other.chunks
+    assert not brief._steps.rows
+
+
 def test_it_says_the_same_after_rest(brief):
     before = whole(spoken(brief, say(TEXTS[1]))[0])
     brief.rest()
