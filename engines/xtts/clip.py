@@ -62,7 +62,12 @@ class Spoken:
         return self.clip.waveform.is_due if self.clip else not self.pieces
 
     def urgency(self) -> tuple[bool, int]:
-        """Sorts first what nobody has heard anything of, then what waits longest."""
-        if self.clip is None:
+        """Sorts first a clip's first sound and its last, then what waits longest.
+
+        The former stay in the order in which they came, so that none waits for ever: what has
+        ended waits for no more latents, and would be overtaken by all that still decode.
+        """
+        waveform = self.clip.waveform if self.clip else None
+        if waveform is None or waveform.is_first or waveform.ended:
             return False, 0
-        return not self.clip.waveform.is_first, -self.clip.waveform.waiting
+        return True, -waveform.waiting

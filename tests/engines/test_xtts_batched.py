@@ -310,6 +310,32 @@ def test_who_come_together_join_before_anyone_is_heard_and_later_ones_hold_up_no
     assert late.clip.prefilled == steps.BESIDE
 
 
+def test_first_and_last_sounds_go_before_all_between_however_long_those_have_waited(engine):
+    import torch
+
+    from alltalk.engines.xtts.clip import Clip, Spoken
+    from alltalk.engines.xtts.guard import Guard
+
+    prepared = engine.prepare(say())
+
+    def at(heard, waiting, ended=False):
+        """One of which `heard` latents were vocoded, and `waiting` are to be."""
+        spoken = Spoken(prepared)
+        waveform = engine.vocoder.begin(prepared.latents.speaker, 1.0, (8, 8))
+        spoken.clip = Clip(torch.empty(0), waveform, Guard.of(TEXTS[0]))
+        waveform.latents += [torch.zeros(64)] * heard
+        assert not heard or waveform.take()
+        waveform.latents += [torch.zeros(64)] * waiting
+        waveform.ended = ended
+        assert spoken.is_due()
+        return spoken
+
+    between, longer = at(8, 20), at(8, 90)
+    ended, new, short, later = at(8, 1, ended=True), at(0, 8), at(0, 2, ended=True), at(0, 50)
+    came = [between, ended, longer, new, short, later]
+    assert sorted(came, key=Spoken.urgency) == [ended, new, short, later, longer, between]
+
+
 def test_slots_never_leak(brief):
     for n in (0, 1, 4, 8, 11):
         streams = [brief.open(brief.prepare(say(TEXTS[n % 4]))) for _ in range(brief.slots)]
