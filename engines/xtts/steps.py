@@ -25,7 +25,7 @@ from .settings import Settings
 from .vocoder import Vocoder
 
 BESIDE, ALONE = 16, 512
-"""Positions of a prompt prefilled in a step on the CPU: beside rows that are heard, and else.
+"""Positions of a prompt prefilled in a step on the CPU: beside others that are heard, and else.
 
 Sixteen take about as long as a step of eight rows does. While nobody is heard yet a whole prompt
 costs nobody a gap, and those who come together then share their steps from the start.
@@ -77,7 +77,8 @@ class Steps:
             )
         self.joining = spoken
         begun = clip.prefilled
-        most = self._beside if any(each.is_heard for each in self.rows) else ALONE
+        others = (each for each in self.open if each is not spoken)
+        most = self._beside if any(each.is_heard and not each.is_done for each in others) else ALONE
         piece = clip.prompt[:, begun : begun + most]
         latents = self._decoder.prefill(len(self.rows), piece, begun)
         clip.prefilled += piece.shape[1]

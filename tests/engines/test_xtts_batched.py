@@ -310,6 +310,20 @@ def test_who_come_together_join_before_anyone_is_heard_and_later_ones_hold_up_no
     assert late.clip.prefilled == steps.BESIDE
 
 
+def test_a_prompt_holds_up_nobody_whose_tokens_have_ended_and_whose_sound_has_not(brief):
+    from alltalk.engines.xtts import steps
+
+    first = Take(brief, say(TEXTS[3]))
+    while first.clip is None or len(first.clip.tokens) < brief.decoder.most_tokens - 1:
+        first.hear(brief.step())
+    late = Take(brief, say(TEXTS[3]))
+    first.hear(brief.step())
+    assert first.chunks
+    assert not first.is_done
+    assert not brief._steps.rows
+    assert late.stream.clip.prefilled == steps.BESIDE
+
+
 def test_first_and_last_sounds_go_before_all_between_however_long_those_have_waited(engine):
     import torch
 
