@@ -26,8 +26,28 @@ class Gpu:
     """Share of the last moments in which it worked, 0 to 1; None: it does not tell."""
 
 
-async def gpus() -> tuple[Gpu, ...]:
-    """All of them; none where there is no `nvidia-smi`, or where it does not answer."""
+class Gpus:
+    """Asks, once at a time: a driver that hangs does not even let go of a query that is killed."""
+
+    def __init__(self) -> None:
+        self._asking: asyncio.Task[tuple[Gpu, ...]] | None = None
+        self._until = 0.0
+
+    async def look(self) -> tuple[Gpu, ...]:
+        """All of them; none where there is no `nvidia-smi`, or where it does not answer.
+
+        Who looks while it is asked is told the same.
+        """
+        loop = asyncio.get_running_loop()
+        if self._asking is None or self._asking.done():
+            self._asking, self._until = loop.create_task(_asked()), loop.time() + PATIENCE_S
+        asking = self._asking
+        await asyncio.wait([asking], timeout=max(0.0, self._until - loop.time()))
+        return asking.result() if asking.done() else ()
+
+
+async def _asked() -> tuple[Gpu, ...]:
+    """Does not end before the tool does, however long that takes, unless it is cancelled."""
     if (tool := shutil.which("nvidia-smi")) is None:
         return ()
     child = await asyncio.create_subprocess_exec(
@@ -40,13 +60,21 @@ async def gpus() -> tuple[Gpu, ...]:
         async with asyncio.timeout(PATIENCE_S):
             told, _ = await child.communicate()
     except TimeoutError:
+        _kill(child)
+        await child.wait()
         return ()
     finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+        if child.returncode is None:  # cancelled: the program ends
+            _kill(child)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await child.wait()
     return tuple(_read(told.decode(errors="replace"))) if child.returncode == 0 else ()
+
+
+def _kill(child: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.kill()
 
 
 def _read(told: str) -> Iterator[Gpu]:

@@ -8,7 +8,7 @@ from collections import deque
 import gradio as gr
 
 from alltalk.errors import BadInput, NotFound
-from alltalk.gpus import gpus
+from alltalk.gpus import Gpus
 from alltalk.keys import Role
 from alltalk.memory import used_by_children, used_bytes
 from alltalk.product import Product
@@ -41,6 +41,7 @@ class _Page:
 
     def __init__(self, product: Product) -> None:
         self._service, self._metrics = product.service, product.metrics
+        self._gpus = Gpus()
         self.seen = gr.State([])
         self.timer = gr.Timer(TICK_S, active=False)
         self.message = gr.HTML(elem_id="status-message")
@@ -72,7 +73,7 @@ class _Page:
 
     async def _look(self, seen: list[Look], asked: gr.Request) -> Update:
         vitals = self._metrics.vitals()
-        memory, cards = await self._service.lane().run(_memory), await gpus()
+        memory, cards = await self._service.lane().run(_memory), await self._gpus.look()
         look = Look(
             time.monotonic(), vitals.in_flight, vitals.waiting, vitals.completed, memory, cards
         )
