@@ -75,7 +75,7 @@ class EngineCode:
             yield from self._import("bench").bench(folder, model, place, settings)
         except AllTalkError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             what = f"{manifest.display_name} could not measure {model}"
             raise _failure(SynthesisFailed, what, error) from error
 
