@@ -90,7 +90,7 @@ from alltalk.figures import Figures
 def bench(folder, model, place, settings):
     yield Figures(f"{model} on {place.device}", ("", "beeps"), (("low", settings["beeps"]),))
     if settings["beeps"] > 8:
-        raise ZeroDivisionError("nine beeps")
+        raise (ZeroDivisionError if settings["beeps"] == 9 else SystemExit)("too many beeps")
 """
 
 
@@ -122,7 +122,18 @@ def test_an_engine_whose_own_measurement_fails_says_why_below_the_common_table(t
     run = alltalk(*asked, "--seconds", "0", "--text", WORDS)
     assert run.returncode == 1
     assert "tone-a on cpu" in run.stdout
-    assert "could not measure tone-a: ZeroDivisionError: nine beeps" in run.stderr
+    assert "could not measure tone-a: ZeroDivisionError: too many beeps" in run.stderr
+
+
+def test_what_was_measured_before_an_engine_gave_up_is_told_as_json(tmp_path):
+    a_home_whose_engine_measures_itself(tmp_path, 10)
+    asked = ("bench", "--home", str(tmp_path), "--engine", "toot", "--clients", "1", "--json")
+    run = alltalk(*asked, "--seconds", "0", "--text", WORDS)
+    assert run.returncode == 1
+    assert "could not measure tone-a: SystemExit: too many beeps" in run.stderr
+    (report,) = (Report.of(each) for each in json.loads(run.stdout)["engines"])
+    assert len(report.loads) == 1
+    assert [each.rows for each in report.figures] == [(("low", 10),)]
 
 
 def test_numbers_are_shown_with_as_many_digits_as_tell_something():

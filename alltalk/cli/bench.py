@@ -77,8 +77,17 @@ def bench(
         reports = _each_apart([*options, f"--device={device}"], Home.find(home))
     if not as_json:
         Console().print(_table(reports))
-    if engine and not plain:
-        reports = [replace(reports[0], figures=tuple(_own(reports[0], device, home, not as_json)))]
+    figures: list[Figures] = []
+    try:
+        if engine and not plain:
+            figures.extend(_own(reports[0], device, home, not as_json))
+    finally:  # what was measured took minutes: an engine that fails, or a Ctrl-C, costs none of it
+        if figures:
+            reports = [replace(reports[0], figures=tuple(figures))]
+        _write(reports, plot_file, as_json=as_json)
+
+
+def _write(reports: Sequence[Report], plot_file: Path | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({**_machine(), "engines": [each.as_dict() for each in reports]}, indent=2))
     if plot_file is not None:
