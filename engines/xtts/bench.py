@@ -50,6 +50,7 @@ def compared(
     """One clip, several at once, and the parts, in each precision."""
     with runs.coqui() as model:
         whole, stream = runs.whole(model, tokens), runs.stream(model, tokens)
+    del model  # or it would be in memory beside ours
     alone: dict[str, Timed] = {}
     crowd: dict[str, Timed] = {}
     latents: dict[str, torch.Tensor] = {}
@@ -82,6 +83,7 @@ def lengths(
             if timed is None:
                 break
             streamed[length] = timed.total_s / timed.audio_s
+    del model
     rows: list[tuple[Cell, ...]] = []
     with runs.ours(precision, 1) as engine:
         for length in lengths_s:

@@ -6,7 +6,6 @@ many tokens as asked for, and the voice is random numbers, on which no time depe
 
 from __future__ import annotations
 
-import gc
 import logging
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 from alltalk.engine import Place
+from alltalk.torch_compat.coqui import give_memory_back
 
 from .batch import BatchedXtts
 from .clip import Prepared
@@ -61,13 +61,11 @@ class Runs:
 
     @contextmanager
     def coqui(self) -> Generator[Any]:
-        """coqui's model. Raises LoadFailed, OutOfMemory."""
+        """coqui's model; who keeps no name for it frees it. Raises LoadFailed, OutOfMemory."""
         torch.set_num_threads(self.place.threads)
         model = read_model(self.folder, self.place.device, deepspeed=False).model
         _never_stop(model)
         yield model
-        del model
-        gc.collect()
 
     def whole(self, model: Any, tokens: int) -> Timed:
         """One clip by coqui's `inference`."""
@@ -96,15 +94,17 @@ class Runs:
     @contextmanager
     def ours(self, precision: str, slots: int) -> Generator[BatchedXtts]:
         """Our engine, with memory for all its rows. Raises LoadFailed, OutOfMemory, ConfigError."""
+        give_memory_back()  # of coqui's model
         settings = {"precision": precision, "slots": slots, "guard_enabled": False}
         with tempfile.TemporaryDirectory() as kept:
             engine = BatchedXtts(self.folder, Path(kept), self.place, {**self.settings, **settings})
-            _never_stop(engine.model)
-            engine.decoder.reserve(slots)
-            self.speak(engine, min(2, slots), WARM_UP)
-            yield engine
-            engine.close()
-        gc.collect()
+            try:
+                _never_stop(engine.model)
+                engine.decoder.reserve(slots)
+                self.speak(engine, min(2, slots), WARM_UP)
+                yield engine
+            finally:
+                engine.close()
 
     def speak(self, engine: BatchedXtts, together: int, tokens: int) -> Timed:
         """So many clips at once, each of so many tokens; first sound: of the last to have some."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from contextlib import contextmanager
+
 import pytest
 from tiny_models import tiny
 
@@ -15,7 +18,24 @@ def runs(needs_xtts):
     prepare()
     from alltalk.engines.xtts.timing import Runs
 
-    return Runs(tiny("xtts"), Place(), {"first_chunk_tokens": 4})
+    class Watched(Runs):
+        """Whose models are in memory one after another."""
+
+        @contextmanager
+        def coqui(self):
+            with super().coqui() as model:
+                theirs.append(weakref.ref(model))
+                yield model
+
+        @contextmanager
+        def ours(self, *asked):
+            with super().ours(*asked) as engine:
+                assert theirs
+                assert not any(each() for each in theirs)
+                yield engine
+
+    theirs: list[weakref.ref] = []
+    return Watched(tiny("xtts"), Place(), {"first_chunk_tokens": 4})
 
 
 def test_both_speak_as_many_tokens_as_asked_for_and_every_figure_is_there(runs):
