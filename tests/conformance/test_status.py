@@ -40,7 +40,8 @@ def test_R02_ready_answers_at_once_while_a_model_loads(
 
     loading = threading.Thread(target=lambda: answers.append(load("tone-b")))
     loading.start()
-    until(lambda: load("nothing").json()["status"] == "model-is currently changing")
+    until(home.is_loading)
+    assert load("nothing").json() == {"status": "model-is currently changing"}
     assert httpx.get(f"{live.url}/api/ready").content in (b"Ready", b"Unloaded")
     assert answers == []
     home.let_load()

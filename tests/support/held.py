@@ -40,10 +40,13 @@ class HeldHome:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._speaks, self._loads = path / "speaks", path / "loads"
+        self._loading = path / "loading"
         folder = path / "engines" / "held"
         folder.mkdir(parents=True)
         (folder / "engine.py").write_text(
-            ENGINE.format(speaks=str(self._speaks), loads=str(self._loads))
+            ENGINE.format(
+                speaks=str(self._speaks), loads=str(self._loads), loading=str(self._loading)
+            )
         )
         (folder / "model_settings.json").write_text(
             '{"alltalk": {"models": {"fixed": ["tone-a", "tone-b"]}}}'
@@ -64,7 +67,12 @@ class HeldHome:
 
     def hold_loads(self) -> None:
         """Let nothing load from now on."""
+        self._loading.unlink(missing_ok=True)
         self._loads.unlink(missing_ok=True)
+
+    def is_loading(self) -> bool:
+        """Whether a load has come to `hold_loads` since."""
+        return self._loading.exists()
 
 
 ENGINE = """
@@ -73,7 +81,7 @@ from pathlib import Path
 
 from alltalk.engines.tone.plain import HEARTBEAT_S, Settings, Tone
 
-SPEAKS, LOADS = Path({speaks!r}), Path({loads!r})
+SPEAKS, LOADS, LOADING = Path({speaks!r}), Path({loads!r}), Path({loading!r})
 
 
 class Held(Tone):
@@ -88,6 +96,7 @@ class Held(Tone):
 
 def load(folder, model, place, settings):
     while not LOADS.exists():
+        LOADING.touch()
         time.sleep(HEARTBEAT_S)
     return Held(model, Settings.of(settings))
 """
