@@ -30,9 +30,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Live]:
         yield live
 
 
-@pytest.fixture(scope="session", params=["alone", "among 16 others"])
+@pytest.fixture(scope="module", params=["alone", "among 16 others"])
 def live(server: Live, request: pytest.FixtureRequest) -> Generator[Live]:
-    """The server, with and without other clients who speak all the while."""
+    """The server, with and without other clients who speak all the while.
+
+    A fixture of the session would have them speak beside all tests that come after these.
+    """
     others: AbstractContextManager[None] = nullcontext()
     if request.param != "alone":
         others = crowd(server)
