@@ -4,9 +4,12 @@
 # make format  rewrite the code as the linter wants it
 #
 # PYTHON=python3.12 chooses the interpreter; otherwise the first one found that is new enough.
+# WORKERS=4 spreads the tests over four processes instead of two.
 
 SHELL := /bin/sh
 BIN := .venv/bin
+WORKERS := 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 # An interpreter that was asked for by name replaces a .venv of another one.
@@ -23,10 +26,10 @@ serve: python
 	@exec $(BIN)/alltalk serve $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -m 'not gpu and not model' $(ARGS)
+	$(PYTEST) -m 'not gpu and not model' $(ARGS)
 
 check: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 format: tools
 	$(BIN)/ruff check --fix

@@ -15,6 +15,8 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from alone import alone
+
 TESTS = Path(__file__).resolve().parent.parent
 PLACES = {"piper": "models", "vits": "models/tiny", "xtts": "models/tiny"}
 """Engine → where below its folder the files of its maker belong."""
@@ -26,17 +28,21 @@ def tiny(engine: str, *arguments: str) -> Path:
     """The folder that `python -m models.<engine> FOLDER <arguments>` fills, now or in an earlier
     run. Not to be written to: copy it."""
     folder = _kept() / f"{engine}-{_digest(engine, arguments)}"
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
-            made = Path(draft, "made")
-            command = [sys.executable, "-m", f"models.{engine}", str(made), *arguments]
-            run = subprocess.run(command, cwd=TESTS, capture_output=True, text=True)
-            if run.returncode:
-                raise RuntimeError(f"{' '.join(command)}:\n{run.stderr}")
-            if not folder.is_dir():  # another run may have made it meanwhile
-                made.rename(folder)
+    with alone(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            _make(engine, arguments, folder)
     return folder
+
+
+def _make(engine: str, arguments: tuple[str, ...], folder: Path) -> None:
+    """The folder, whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
+        made = Path(draft, "made")
+        command = [sys.executable, "-m", f"models.{engine}", str(made), *arguments]
+        run = subprocess.run(command, cwd=TESTS, capture_output=True, text=True)
+        if run.returncode:
+            raise RuntimeError(f"{' '.join(command)}:\n{run.stderr}")
+        made.rename(folder)
 
 
 def add_tiny(home: Path, engine: str, *arguments: str) -> None:
