@@ -24,7 +24,7 @@ from alltalk.engine import Sampling, Utterance, Voice
 from alltalk.errors import StorageError
 from alltalk.speech import FORMATS, Conversion, Effects, Plan, Role, Segment
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 LIMITS = Limits(ttl_s=None, max_bytes=100_000, memory_bytes=16_000)
 """Answers up to 1000 bytes are small."""
 

@@ -47,6 +47,7 @@ def listed(server: Live) -> dict[str, str]:
     return {line.lstrip("* ").split()[0]: line for line in lines}
 
 
+@pytest.mark.timeout(600)  # 16 programs, one after the other
 def test_a_backend_is_added_changed_used_and_removed(server: Live) -> None:
     id = told(server, "add", "tone", "step_s=0.001", "--title", "Second").strip()
     line = listed(server)[id]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from hub import local_hub
+from hub import absent_hub, local_hub
 
 from alltalk.errors import DownloadFailed
 from alltalk.models import Hub, ModelFile
@@ -198,9 +198,10 @@ async def test_a_server_in_trouble_is_asked_again_a_few_times(hub, place):
 
 
 async def test_without_a_network_it_says_so_and_what_may_be_missing(place):
-    with local_hub() as gone:
-        pass
-    with pytest.raises(DownloadFailed, match=r"Is there a network here.*HTTPS_PROXY"):
+    with (
+        absent_hub() as gone,
+        pytest.raises(DownloadFailed, match=r"Is there a network here.*HTTPS_PROXY"),
+    ):
         await fetch(gone, place)
 
 

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from own_threads import alone
 
 from alltalk.audio import Audio, to_pcm16
 from alltalk.encode import open_encoder, wav_header
@@ -235,16 +236,16 @@ def test_an_encoder_left_in_the_middle_needs_no_goodbye(capfd):
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_an_encoder_at_its_end_holds_no_thread_even_while_it_is_referred_to(name, end):
     program = f"""
-import os
 from alltalk import audio, encode, speech
+from own_threads import threads, wait_until_threads_are
 encode.warm()
-before = len(os.listdir("/proc/self/task"))
+before = threads()
 encoder = encode.open_encoder(speech.FORMATS[{name!r}])
 encoder.feed(audio.silence(0.5, 24000))
 encoder.{end}()
-assert len(os.listdir("/proc/self/task")) == before
+wait_until_threads_are(before)
 """
-    subprocess.run([sys.executable, "-c", program], check=True)  # where no other test has threads
+    alone(program)
 
 
 def test_a_server_that_sends_wav_never_loads_ffmpeg():

@@ -69,7 +69,7 @@ def test_the_library_runs_only_as_far_ahead_as_it_may():
 
     pieces = from_callback(run, ahead=2)
     next(pieces)  # 0 was taken, 1 and 2 wait, 3 is in its hand
-    assert third.wait(10)
+    assert third.wait(60)
     assert made == [0, 1, 2, 3]
     pieces.close()
     assert made == [0, 1, 2, 3]

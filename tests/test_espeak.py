@@ -160,12 +160,12 @@ def test_the_lock_is_free_while_nobody_speaks():
 
     def first(pcm):
         started.set()
-        assert go.wait(10)
+        assert go.wait(60)
         return True
 
     thread = threading.Thread(target=espeak.speak, args=(SENTENCE, AMERICAN, first))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     assert espeak._LOCK.locked()
     go.set()
     thread.join()

@@ -18,7 +18,7 @@ from alltalk.errors import QueueFull, ShuttingDown, SynthesisFailed, TextTooLong
 from alltalk.flight import Flights, Reader
 from alltalk.serving.lane import Lane
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 PIECES = [bytes([number]) * 100 for number in range(1, 21)]
 ALL = b"".join(PIECES)
 

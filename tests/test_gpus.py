@@ -18,6 +18,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the tool here i
 def tool(tmp_path, monkeypatch):
     """Puts a tool that does `script` in front of the path."""
 
+    monkeypatch.setattr(module, "PATIENCE_S", 60.0)
+
     def put(script: str) -> None:
         path = Path(tmp_path, "nvidia-smi")
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -44,13 +46,16 @@ async def test_a_tool_that_knows_of_none_tells_of_none(tool, script):
 async def test_a_driver_that_hangs_is_not_waited_for(tool, monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", 0.05)
     tool("exec sleep 3600")
-    assert await Gpus().look() == ()
+    gpus = Gpus()
+    assert await gpus.look() == ()
+    async with asyncio.timeout(60):
+        assert await gpus._asking == ()  # it was killed, and is gone
 
 
 async def test_a_query_that_not_even_a_kill_ends_is_left_alone_and_no_other_begun(
     tool, tmp_path, monkeypatch
 ):
-    begun = []
+    begun, killed = [], asyncio.Event()
     start = asyncio.create_subprocess_exec
 
     async def started(*command, **named):
@@ -61,9 +66,11 @@ async def test_a_query_that_not_even_a_kill_ends_is_left_alone_and_no_other_begu
     gpus = Gpus()
     with monkeypatch.context() as patched:
         patched.setattr(module, "PATIENCE_S", 0.05)
-        patched.setattr(module, "_kill", lambda child: None)
+        patched.setattr(module, "_kill", lambda child: killed.set())
         patched.setattr(asyncio, "create_subprocess_exec", started)
         assert await asyncio.gather(*(gpus.look() for _ in range(3))) == [()] * 3
+        async with asyncio.timeout(60):
+            await killed.wait()
         assert await gpus.look() == ()
     (child,) = begun
     child.kill()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from hub import local_hub
+from hub import absent_hub, local_hub
 
 WEIGHTS = b"weights" * 50_000
 MANIFEST = {"alltalk": {"display_name": "Toy", "models": {"files": ["weights.bin"]}}}
@@ -95,9 +95,8 @@ def test_terms_are_shown_and_nothing_is_fetched_until_they_are_agreed_to(alltalk
 
 
 def test_without_a_network_the_command_to_go_on_is_named(alltalk):
-    with local_hub() as gone:
-        pass
-    failed = alltalk("install", "small", HF_ENDPOINT=gone.url)
+    with absent_hub() as gone:
+        failed = alltalk("install", "small", HF_ENDPOINT=gone.url)
     assert failed.returncode == 1
     assert "Is there a network here?" in failed.stderr
     assert "To go on: alltalk models install toy/small" in failed.stderr

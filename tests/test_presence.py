@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from alltalk import presence
 from alltalk.config import Presence
 from alltalk.errors import ConfigError
 from alltalk.presence import announced
@@ -54,7 +55,7 @@ class Redis:
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None
 
 
@@ -73,6 +74,12 @@ async def client(server):
     await client.aclose()
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A Redis that answers late on a busy machine is not away."""
+    monkeypatch.setattr(presence, "PATIENCE_S", 60.0)
+
+
 async def until(look: Callable[[], Awaitable[object]]) -> object:
     """What `look` finds, as soon as it finds something; a Redis cannot be waited for."""
     for _ in range(3000):
@@ -84,11 +91,15 @@ async def until(look: Callable[[], Awaitable[object]]) -> object:
 
 async def test_a_server_is_announced_while_it_runs_and_gone_after(server, client):
     settings = Presence(redis_url=server.url, node_id="n1", node_host="tts.lan", interval_s=0.05)
+
+    async def left_ms() -> int:
+        return max(0, await client.pttl("tts:nodes:n1"))
+
     async with announced(settings, 7851, lambda: STATE):
         entry = json.loads(await until(lambda: client.get("tts:nodes:n1")))
         assert abs(entry.pop("ts") - time.time()) < 60
         assert entry == {**STATE, "host": "tts.lan", "port": 7851}
-        assert 0 < await client.pttl("tts:nodes:n1") <= 2000
+        assert await until(left_ms) <= 2000
     assert await client.keys("*") == []
 
 

@@ -27,7 +27,7 @@ def old_file(folder: Path, name: str) -> Path:
 async def run_once(upkeep: Upkeep, looked: asyncio.Event) -> None:
     """Until it has cleaned, and looked for changed settings a second time."""
     task = asyncio.create_task(upkeep.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         for _ in range(2):
             await looked.wait()
             looked.clear()

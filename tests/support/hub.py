@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,6 +74,14 @@ def local_hub() -> Iterator[LocalHub]:
         server.server_close()
 
 
+@contextmanager
+def absent_hub() -> Iterator[LocalHub]:
+    """One that nobody answers for: its port is taken, so that no other program can come there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield LocalHub(taken.getsockname()[1])
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -106,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif file.held:
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            file.held.wait(20)
+            file.held.wait(60)
             self.wfile.write(body[len(body) // 2 :])
         else:
             self.wfile.write(body)
