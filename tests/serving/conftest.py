@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S
 
 from alltalk.audio import Audio
 from alltalk.engine import Capabilities, Chunk, Event, Utterance, Voice
 from alltalk.errors import NoRoom, UnknownVoice
 from alltalk.serving.loop import Delivery, EngineLoop, Job
 
-PATIENCE_S = 20.0
-"""How long a test waits for what must come."""
+NUDGE_S = 0.01
+"""Between two nudges: 10 000 of them outlast the patience."""
 
 
 class OutOfMemoryError(RuntimeError):
@@ -163,14 +165,20 @@ class Ear:
                 self._heard[each.job.id].append(each)
             self._changed.notify_all()
 
-    def until(self, holds: Callable[[], object]) -> None:
-        """Return when `holds()` is true, asked at each delivery and now and then."""
-        for _ in range(int(PATIENCE_S / 0.005)):
-            with self._changed:
-                if holds():
-                    return
-                self._changed.wait(0.005)
-        raise AssertionError("it did not come")
+    def until(self, holds: Callable[[], object], nudge: Callable[[], object] | None = None) -> None:
+        """Return when `holds()` is true, asked at each delivery and now and then.
+
+        `nudge` is called every `NUDGE_S` meanwhile, however fast the deliveries come.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        nudged = time.monotonic()
+        with self._changed:
+            while not holds():
+                assert time.monotonic() < deadline, "it did not come"
+                if nudge is not None and time.monotonic() - nudged >= NUDGE_S:
+                    nudge()
+                    nudged = time.monotonic()
+                self._changed.wait(NUDGE_S / 2)
 
     def ended(self, *jobs: Job) -> bool:
         return all(self._heard[job.id] and self._heard[job.id][-1].done for job in jobs)

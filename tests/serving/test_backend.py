@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from waiting import PATIENCE_S
 
 from alltalk.engine import Capabilities, Voice
 from alltalk.errors import BadValue, ConfigError, LoadFailed, StorageError
@@ -79,7 +80,7 @@ class Watched:
         self._bell.ring()
 
     async def until(self, state: State) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await self._bell.until(lambda: self.backend.state is state)
 
 
@@ -283,7 +284,8 @@ async def test_a_view_tells_what_the_listing_needs(hosts, watch):
     assert (view.id, view.type, view.title, view.settings) == (0, "tone", "Beeps", {"a": 1})
     assert (view.features, view.current_model) == (("streaming", "languages"), "one")
     assert (view.max_usages, view.usages, view.modcount) == (8, 1, 0)
-    assert view.time_since_used == "0 seconds ago"
+    assert view.seconds_since_used >= 0
+    assert replace(view, seconds_since_used=0.4).time_since_used == "0 seconds ago"
     assert view.can_load_models
     watched.backend.running.leave()
 

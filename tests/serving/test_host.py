@@ -5,6 +5,7 @@ import threading
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from waiting import PATIENCE_S, until
 
 from alltalk.errors import LoadFailed, NotReady, ShuttingDown, SynthesisFailed
 from alltalk.serving.host import Here
@@ -26,12 +27,6 @@ async def started(load, offer=offer):
     finally:
         await host.stop(grace_s=0.0)
         await until(lambda: set(threading.enumerate()) <= before)
-
-
-async def until(holds):
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what it waits for happens on other threads
-            await asyncio.sleep(0.002)
 
 
 async def hear(host, job):
@@ -95,8 +90,8 @@ async def test_a_failing_utterance_raises_to_its_caller_after_what_was_heard(tin
 
 @pytest.mark.parametrize("how", ["close", "cancel"])
 async def test_who_leaves_while_spoken_to_frees_the_engine(tiny, job, how):
-    made = []
-    async with started(lambda: made.append(tiny.Talker()) or made[0]) as host:
+    gate, made = threading.Semaphore(1), []
+    async with started(lambda: made.append(tiny.Talker(gate=gate)) or made[0]) as host:
         leaving = job("w " * 100_000)
         if how == "close":
             async with aclosing(host.stream(leaving)) as chunks:
@@ -107,6 +102,7 @@ async def test_who_leaves_while_spoken_to_frees_the_engine(tiny, job, how):
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+        gate.release(10)
         assert await hear(host, job("w")) == [1]
         assert made[0].left == [leaving.utterance.text, "w"]
 
@@ -156,10 +152,17 @@ async def test_an_engine_that_cannot_be_described_is_closed(tiny):
 
 @pytest.mark.parametrize("how", ["cancel", "stop"])
 async def test_a_load_that_is_given_up_is_left_at_once_and_closed_when_it_ends(tiny, how):
-    gate, made = threading.Event(), []
-    host = Here(lambda: (gate.wait(20), made.append(tiny.Talker()))[1] or made[0], offer)
+    loading, gate, made = threading.Event(), threading.Event(), []
+
+    def load():
+        loading.set()
+        gate.wait(PATIENCE_S)
+        made.append(tiny.Talker())
+        return made[0]
+
+    host = Here(load, offer)
     starting = asyncio.create_task(host.start())
-    await asyncio.sleep(0.01)
+    await until(loading.is_set)
     if how == "cancel":
         starting.cancel()
     else:
@@ -179,7 +182,7 @@ async def test_after_stop_who_waits_and_who_comes_is_told_so(tiny, job):
     spoken = asyncio.create_task(hear(host, job("w w")))
     waiting = asyncio.create_task(hear(host, job("w")))
     await until(lambda: made[0].begun)
-    stopping = asyncio.create_task(host.stop(grace_s=20.0))
+    stopping = asyncio.create_task(host.stop(grace_s=PATIENCE_S))
     with pytest.raises(ShuttingDown):
         await waiting
     with pytest.raises(ShuttingDown):
@@ -283,4 +286,5 @@ def test_an_engine_survives_the_event_loop_that_it_spoke_to(tiny, job):
 
     asyncio.run(leave_midway())
     asyncio.run(host.stop(grace_s=0.0))
+    asyncio.run(until(lambda: engine.closed))
     assert engine.closed == 1

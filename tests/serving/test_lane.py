@@ -6,6 +6,7 @@ import gc
 import threading
 
 import pytest
+from waiting import PATIENCE_S
 
 from alltalk.errors import ShuttingDown
 from alltalk.serving.lane import Lane, Lanes
@@ -15,7 +16,7 @@ from alltalk.serving.lane import Lane, Lanes
 def lane():
     lane = Lane("side")
     yield lane
-    assert lane.close(wait_s=20)
+    assert lane.close(wait_s=PATIENCE_S)
 
 
 async def test_a_call_runs_on_the_lanes_thread_and_its_result_comes_back(lane):
@@ -61,7 +62,7 @@ async def test_who_leaves_while_a_call_is_made_harms_nobody(lane):
 
     def block():
         events.call_soon_threadsafe(begun.set)
-        assert gate.wait(20)
+        assert gate.wait(PATIENCE_S)
         return "unheard"
 
     leaving = asyncio.create_task(lane.run(block))
@@ -77,7 +78,7 @@ async def test_who_leaves_while_a_call_is_made_harms_nobody(lane):
 
 async def test_a_call_whose_caller_left_before_it_began_is_not_made(lane):
     gate, made = threading.Event(), []
-    first = asyncio.create_task(lane.run(gate.wait, 20))
+    first = asyncio.create_task(lane.run(gate.wait, PATIENCE_S))
     left = asyncio.create_task(lane.run(made.append, "left"))
     stayed = asyncio.create_task(lane.run(made.append, "stayed"))
     await asyncio.sleep(0)
@@ -91,7 +92,7 @@ async def test_a_call_whose_caller_left_before_it_began_is_not_made(lane):
 
 async def test_the_event_loop_runs_while_a_call_blocks(lane):
     gate = threading.Event()
-    blocked = asyncio.create_task(lane.run(gate.wait, 20))
+    blocked = asyncio.create_task(lane.run(gate.wait, PATIENCE_S))
     for _ in range(10):
         await asyncio.sleep(0)
     gate.set()
@@ -106,7 +107,7 @@ async def test_a_closed_lane_ends_what_is_in_line_and_takes_no_more():
     assert await waiting == "5"
     with pytest.raises(ShuttingDown, match="side is closed"):
         await lane.run(str, 5)
-    assert lane.close(wait_s=20)
+    assert lane.close(wait_s=PATIENCE_S)
 
 
 def test_a_lane_survives_an_event_loop_that_ended_before_its_call():
@@ -114,13 +115,13 @@ def test_a_lane_survives_an_event_loop_that_ended_before_its_call():
 
     async def leave():
         asyncio.get_running_loop().call_later(0.01, asyncio.current_task().cancel)
-        await lane.run(gate.wait, 20)
+        await lane.run(gate.wait, PATIENCE_S)
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(leave())
     gate.set()
     assert asyncio.run(lane.run(str, 5)) == "5"
-    assert lane.close(wait_s=20)
+    assert lane.close(wait_s=PATIENCE_S)
 
 
 async def test_a_lane_keeps_nothing_of_a_call_that_has_ended(lane):
@@ -147,7 +148,7 @@ async def test_a_lane_keeps_nothing_of_a_call_that_has_ended(lane):
 async def test_the_least_busy_lane_is_picked_and_equal_ones_in_turn():
     lanes, gate = Lanes(3), threading.Event()
     busy = lanes.pick()
-    blocked = asyncio.create_task(busy.run(gate.wait, 20))
+    blocked = asyncio.create_task(busy.run(gate.wait, PATIENCE_S))
     await asyncio.sleep(0)
     picked = [lanes.pick() for _ in range(4)]
     assert busy not in picked
@@ -157,10 +158,10 @@ async def test_the_least_busy_lane_is_picked_and_equal_ones_in_turn():
     gate.set()
     await blocked
     assert busy in {lanes.pick() for _ in range(3)}
-    assert lanes.close(wait_s=20)
+    assert lanes.close(wait_s=PATIENCE_S)
 
 
 async def test_lanes_run_side_by_side():
-    lanes, both = Lanes(2), threading.Barrier(2, timeout=20)
+    lanes, both = Lanes(2), threading.Barrier(2, timeout=PATIENCE_S)
     await asyncio.gather(*(lanes.pick().run(both.wait) for _ in range(2)))
-    assert lanes.close(wait_s=20)
+    assert lanes.close(wait_s=PATIENCE_S)

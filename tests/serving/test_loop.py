@@ -6,8 +6,10 @@ import random
 import threading
 import time
 from concurrent.futures import CancelledError
+from functools import partial
 
 import pytest
+from waiting import PATIENCE_S
 
 from alltalk.engine import Event
 from alltalk.errors import (
@@ -28,9 +30,9 @@ def engine(request, tiny):
     """How to load an engine of each kind."""
     return {
         "plain": tiny.Talker,
-        "three threads": lambda: tiny.Talker(concurrency=3),
+        "three threads": partial(tiny.Talker, concurrency=3),
         "batch": tiny.Choir,
-        "batch of one": lambda: tiny.Choir(slots=1),
+        "batch of one": partial(tiny.Choir, slots=1),
     }[request.param]
 
 
@@ -85,7 +87,7 @@ def test_all_that_one_step_made_is_delivered_in_one_call(loop_of, ear, job, tiny
     jobs = [job("w " * 10_000) for _ in range(4)]
     for each in jobs:
         loop.submit(each)
-    ear.until(lambda: loop.running == 4 or gate.release())
+    ear.until(lambda: loop.running == 4, nudge=gate.release)
     before = len(ear.calls)
     gate.release(5)
     ear.until(lambda: len(ear.calls) >= before + 5)
@@ -97,12 +99,12 @@ def test_every_call_of_an_engine_is_made_on_its_own_threads(loop_of, ear, job, t
     loaded = []
     for make in (tiny.Talker, lambda: tiny.Talker(concurrency=3), tiny.Choir):
         loop = loop_of(make)
-        loaded.append(loop.loaded.result(timeout=20))
+        loaded.append(loop.loaded.result(timeout=PATIENCE_S))
         jobs = [job("w w") for _ in range(30)]
         for each in jobs:
             loop.submit(each)
         ear.until(lambda jobs=jobs: ear.ended(*jobs))
-        assert loop.close(0.0, settle_s=20)
+        assert loop.close(0.0, settle_s=PATIENCE_S)
     plain, threaded, batch = (engine.threads for engine in loaded)
     assert plain == {"load": {"tiny"}, "speak": {"tiny"}, "close": {"tiny"}}
     assert threaded["load"] == threaded["close"] == {"tiny"}
@@ -126,9 +128,9 @@ def test_an_utterance_joins_a_batch_that_is_being_spoken(loop_of, ear, job, tiny
     gate = threading.Semaphore(0)
     loop = loop_of(lambda: tiny.Choir(slots=2, gate=gate))
     loop.submit(long := job("w " * 10_000))
-    ear.until(lambda: ear.words(long) or gate.release())
+    ear.until(lambda: ear.words(long), nudge=gate.release)
     loop.submit(short := job("w w"))
-    ear.until(lambda: ear.ended(short) or gate.release())
+    ear.until(lambda: ear.ended(short), nudge=gate.release)
     assert not ear.ended(long)
     gate.release(10_000)
     assert ear.outcome(long) is None
@@ -141,7 +143,7 @@ def test_an_utterance_joins_a_batch_that_is_being_spoken(loop_of, ear, job, tiny
 def test_the_urgent_and_the_callers_turns_decide_who_is_next(loop_of, ear, job, tiny):
     gate = threading.Semaphore(0)
     loop = loop_of(lambda: tiny.Talker(gate=gate))
-    talker = loop.loaded.result(timeout=20)
+    talker = loop.loaded.result(timeout=PATIENCE_S)
     loop.submit(job("first"))
     ear.until(lambda: loop.running)
     jobs = [
@@ -163,7 +165,7 @@ def test_the_urgent_and_the_callers_turns_decide_who_is_next(loop_of, ear, job, 
 
 def test_a_cancelled_job_that_waits_leaves_the_line_at_once(loop_of, ear, job, engine):
     gate = threading.Event()
-    loop = loop_of(lambda: (gate.wait(20), engine())[1])
+    loop = loop_of(lambda: (gate.wait(PATIENCE_S), engine())[1])
     jobs = [job("w") for _ in range(3)]
     for each in jobs:
         loop.submit(each)
@@ -197,12 +199,12 @@ def test_a_job_is_cancelled_while_it_is_prepared(loop_of, ear, job, tiny):
     class Slow(tiny.Choir):
         def prepare(self, utterance):
             preparing.set()
-            assert gate.wait(20)
+            assert gate.wait(PATIENCE_S)
             return super().prepare(utterance)
 
     loop = loop_of(Slow)
     loop.submit(left := job("left"))
-    assert preparing.wait(20)
+    assert preparing.wait(PATIENCE_S)
     assert loop.waiting == 1
     loop.cancel(left.id)
     loop.submit(stayed := job("stayed"))
@@ -238,7 +240,7 @@ ACTIONS = ("submit a", "submit b", "cancel a", "step", "step")
 def test_joining_and_leaving_in_every_order_harms_nobody(loop_of, ear, job, tiny, kind):
     gate = threading.Semaphore(0)
     loop = loop_of(lambda: getattr(tiny, kind)(gate=gate))
-    engine = loop.loaded.result(timeout=20)
+    engine = loop.loaded.result(timeout=PATIENCE_S)
     for order in set(itertools.permutations(ACTIONS)):
         a, b = job("w w w", voice=1), job("w w", voice=2)
         for action in order:
@@ -362,7 +364,7 @@ def test_a_step_that_raises_fails_all_that_are_open_and_no_other(loop_of, ear, j
     lost = [job("w " * 10_000) for _ in range(3)]
     for each in lost:
         loop.submit(each)
-    ear.until(lambda: loop.running == 3 or gate.release())
+    ear.until(lambda: loop.running == 3, nudge=gate.release)
     loop.loaded.result().doomed = True
     loop.submit(spared := job("w w"))
     gate.release(10)
@@ -382,9 +384,9 @@ def test_events_of_an_engine_that_repeats_itself_do_no_harm(loop_of, ear, job, t
     gate = threading.Semaphore(0)
     loop = loop_of(lambda: Muddled(gate=gate))
     loop.submit(long := job("w " * 10_000))
-    ear.until(lambda: ear.words(long) or gate.release())
+    ear.until(lambda: ear.words(long), nudge=gate.release)
     loop.submit(short := job("w"))
-    ear.until(lambda: ear.ended(short) or gate.release())
+    ear.until(lambda: ear.ended(short), nudge=gate.release)
     gate.release(10_000)
     assert ear.outcome(short) is ear.outcome(long) is None
     assert (len(ear.words(short)), len(ear.words(long))) == (1, 10_000)
@@ -416,10 +418,12 @@ def test_an_utterance_that_cannot_be_prepared_fails_alone(loop_of, ear, job, tin
 def test_an_utterance_that_will_not_be_closed_is_logged_and_harms_nobody(
     loop_of, ear, job, engine, caplog
 ):
-    loop = loop_of(engine)
+    gate = threading.Semaphore(1)
+    loop = loop_of(lambda: engine(gate=gate))
     loop.submit(stubborn := job("stubborn " * 10_000))
     ear.until(lambda: ear.words(stubborn))
     loop.cancel(stubborn.id)
+    gate.release(10)
     loop.submit(following := job("w"))
     assert ear.outcome(following) is None
     ear.until(lambda: loop.running == 0)
@@ -440,9 +444,9 @@ def test_a_loop_whose_listener_fails_leaves_nobody_waiting(ear, job, tiny, monke
     loop.submit(job("w"))
     loop.submit(job("w"))
     loop.start()
-    engine = loop.loaded.result(timeout=20)
+    engine = loop.loaded.result(timeout=PATIENCE_S)
     ear.until(lambda: raised)
-    assert loop.close(0.0, settle_s=20.0)
+    assert loop.close(0.0, settle_s=PATIENCE_S)
     assert [type(error) for error in raised] == [ZeroDivisionError]
     assert [type(each.error) for each in told] == [SynthesisFailed] * 2
     assert engine.closed == 1
@@ -498,7 +502,7 @@ def test_who_waits_for_room_may_leave(loop_of, ear, job, tiny):
 
 def test_jobs_submitted_before_the_engine_is_loaded_are_spoken(loop_of, ear, job, engine):
     gate = threading.Event()
-    loop = loop_of(lambda: (gate.wait(20), engine())[1])
+    loop = loop_of(lambda: (gate.wait(PATIENCE_S), engine())[1])
     jobs = [job("w") for _ in range(10)]
     for each in jobs:
         loop.submit(each)
@@ -523,34 +527,40 @@ def test_an_engine_that_cannot_be_loaded_tells_everybody_why(loop_of, ear, job, 
     gate = threading.Event()
 
     def load():
-        assert gate.wait(20)
+        assert gate.wait(PATIENCE_S)
         raise raised
 
     loop = loop_of(load)
     loop.submit(early := job("w"))
     call = loop.between(lambda engine: engine)
     gate.set()
-    errors = [loop.loaded.exception(timeout=20), ear.outcome(early), call.exception(timeout=20)]
+    errors = [
+        loop.loaded.exception(timeout=PATIENCE_S),
+        ear.outcome(early),
+        call.exception(timeout=PATIENCE_S),
+    ]
     loop.submit(late := job("w"))
-    errors += [ear.outcome(late), loop.between(lambda engine: engine).exception(timeout=20)]
+    errors += [ear.outcome(late), loop.between(lambda engine: engine).exception(timeout=PATIENCE_S)]
     assert [(type(error), str(error)) for error in errors] == [(kind, told)] * 5
 
 
 def test_a_loop_closed_while_it_loads_closes_what_it_loaded(loop_of, ear, job, tiny):
-    gate, made = threading.Event(), []
+    loading, gate, made = threading.Event(), threading.Event(), []
 
     def load():
-        assert gate.wait(20)
+        loading.set()
+        assert gate.wait(PATIENCE_S)
         made.append(tiny.Talker())
         return made[0]
 
     loop = loop_of(load)
     loop.submit(waiting := job("w"))
+    assert loading.wait(PATIENCE_S)
     assert not loop.close(0.0, settle_s=0.0)
-    assert isinstance(loop.loaded.exception(timeout=20), ShuttingDown)
+    assert isinstance(loop.loaded.exception(timeout=PATIENCE_S), ShuttingDown)
     assert isinstance(ear.outcome(waiting), ShuttingDown)
     gate.set()
-    assert loop.close(0.0, settle_s=20)
+    assert loop.close(0.0, settle_s=PATIENCE_S)
     assert made[0].closed == 1
 
 
@@ -569,7 +579,7 @@ def test_a_call_in_between_waits_until_nothing_is_open_and_holds_up_the_line(
     )
     for each in jobs[20:]:
         loop.submit(each)
-    call.result(timeout=20)
+    call.result(timeout=PATIENCE_S)
     ear.until(lambda: ear.ended(*jobs))
     ((begun, left, thread),) = seen
     assert begun == left < 40
@@ -579,29 +589,29 @@ def test_a_call_in_between_waits_until_nothing_is_open_and_holds_up_the_line(
 def test_a_call_in_between_waits_for_every_thread(loop_of, ear, job, tiny):
     gate = threading.Semaphore(0)
     loop = loop_of(lambda: tiny.Talker(concurrency=2, gate=gate))
-    for _ in range(10):  # which thread speaks is chance
+    talker = loop.loaded.result(timeout=PATIENCE_S)
+    for count in range(1, 11):  # which thread speaks is chance
         loop.submit(spoken := job("w"))
-        ear.until(lambda: loop.running)
+        ear.until(lambda count=count: len(talker.begun) == count)
         call = loop.between(lambda engine: len(engine.left))
-        begun = len(loop.loaded.result().begun)
-        time.sleep(0.005)
+        time.sleep(0.005)  # in which it could be made too early
         gate.release()
-        assert call.result(timeout=20) == begun
+        assert call.result(timeout=PATIENCE_S) == count
         assert ear.outcome(spoken) is None
 
 
 def test_calls_in_between_keep_their_order_and_may_fail_or_be_cancelled(loop_of, ear, job, engine):
     gate = threading.Event()
-    loop = loop_of(lambda: (gate.wait(20), engine())[1])
+    loop = loop_of(lambda: (gate.wait(PATIENCE_S), engine())[1])
     calls = [loop.between(lambda engine, i=i: 1 // i) for i in (1, 0, -1)]
     cancelled = loop.between(lambda engine: pytest.fail("it was cancelled"))
     assert cancelled.cancel()
     gate.set()
-    assert calls[0].result(timeout=20) == 1
-    assert isinstance(calls[1].exception(timeout=20).__cause__, ZeroDivisionError)
-    assert calls[2].result(timeout=20) == -1
+    assert calls[0].result(timeout=PATIENCE_S) == 1
+    assert isinstance(calls[1].exception(timeout=PATIENCE_S).__cause__, ZeroDivisionError)
+    assert calls[2].result(timeout=PATIENCE_S) == -1
     with pytest.raises(CancelledError):
-        cancelled.result(timeout=20)
+        cancelled.result(timeout=PATIENCE_S)
     loop.submit(each := job("w"))
     assert ear.outcome(each) is None
 
@@ -612,21 +622,21 @@ def test_calls_in_between_keep_their_order_and_may_fail_or_be_cancelled(loop_of,
 def test_closing_refuses_who_waits_and_lets_who_is_spoken_finish(loop_of, ear, job, tiny):
     gate = threading.Semaphore(0)
     loop = loop_of(lambda: tiny.Talker(gate=gate))
-    engine = loop.loaded.result(timeout=20)
+    engine = loop.loaded.result(timeout=PATIENCE_S)
     loop.submit(spoken := job("w w"))
     ear.until(lambda: loop.running)
     loop.submit(waiting := job("w"))
     call = loop.between(lambda engine: engine)
-    closing = threading.Thread(target=loop.close, args=(20.0,))
+    closing = threading.Thread(target=loop.close, args=(PATIENCE_S,))
     closing.start()
     assert isinstance(ear.outcome(waiting), ShuttingDown)
-    assert isinstance(call.exception(timeout=20), ShuttingDown)
+    assert isinstance(call.exception(timeout=PATIENCE_S), ShuttingDown)
     loop.submit(late := job("w"))
     assert isinstance(ear.outcome(late), ShuttingDown)
     gate.release(2)
     assert ear.outcome(spoken) is None
     closing.join()
-    assert engine.closed == 1
+    ear.until(lambda: engine.closed == 1)
 
 
 def test_who_finds_no_room_in_a_loop_that_was_closed_meanwhile_is_refused(loop_of, ear, job, tiny):
@@ -636,7 +646,7 @@ def test_who_finds_no_room_in_a_loop_that_was_closed_meanwhile_is_refused(loop_o
         def open(self, prepared):
             if self.begun:
                 opening.set()
-                assert gate.wait(20)
+                assert gate.wait(PATIENCE_S)
             return super().open(prepared)
 
     turns = threading.Semaphore(0)
@@ -644,11 +654,11 @@ def test_who_finds_no_room_in_a_loop_that_was_closed_meanwhile_is_refused(loop_o
     loop.submit(spoken := job("w " * 10_000))
     ear.until(lambda: loop.running)
     loop.submit(hesitant := job("w"))
-    ear.until(lambda: opening.is_set() or turns.release())
-    closing = threading.Thread(target=loop.close, args=(20.0,))
+    ear.until(lambda: opening.is_set(), nudge=turns.release)
+    closing = threading.Thread(target=loop.close, args=(PATIENCE_S,))
     closing.start()
     with pytest.raises(ShuttingDown):
-        loop.between(lambda engine: engine).result(timeout=20)
+        loop.between(lambda engine: engine).result(timeout=PATIENCE_S)
     gate.set()
     assert isinstance(ear.outcome(hesitant), ShuttingDown)
     assert not ear.ended(spoken)
@@ -659,11 +669,11 @@ def test_who_finds_no_room_in_a_loop_that_was_closed_meanwhile_is_refused(loop_o
 
 def test_closing_ends_who_is_still_spoken_once_the_time_is_over(loop_of, ear, job, engine):
     loop = loop_of(engine)
-    jobs = [job("w " * 100_000) for _ in range(2)]
+    jobs = [job("w " * 1_000_000) for _ in range(2)]
     for each in jobs:
         loop.submit(each)
     ear.until(lambda: loop.running)
-    assert loop.close(0.01, settle_s=20)
+    assert loop.close(0.01, settle_s=PATIENCE_S)
     assert [type(ear.outcome(each)) for each in jobs] == [ShuttingDown] * 2
     closed = loop.loaded.result()
     assert closed.closed == 1
@@ -673,7 +683,7 @@ def test_closing_ends_who_is_still_spoken_once_the_time_is_over(loop_of, ear, jo
 def test_closing_does_not_wait_for_an_engine_that_hangs(loop_of, ear, job, tiny):
     gate = threading.Semaphore(0)
     loop = loop_of(lambda: tiny.Talker(gate=gate))
-    engine = loop.loaded.result(timeout=20)
+    engine = loop.loaded.result(timeout=PATIENCE_S)
     loop.submit(stuck := job("w w"))
     ear.until(lambda: loop.running)
     assert not loop.close(0.0, settle_s=0.0)
@@ -697,8 +707,8 @@ def test_an_engine_that_fails_to_close_is_logged(loop_of, tiny, caplog):
             raise OSError("the device is busy")
 
     loop = loop_of(Clinging)
-    loop.loaded.result(timeout=20)
-    assert loop.close(0.0, settle_s=20)
+    loop.loaded.result(timeout=PATIENCE_S)
+    assert loop.close(0.0, settle_s=PATIENCE_S)
     assert "the device is busy" in caplog.text
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S, until
 
 from alltalk.audio import Audio
 from alltalk.engine import Capabilities, Chunk, Sampling, Utterance, Voice
@@ -43,8 +44,8 @@ from alltalk.speech import Effects, Level, Offer, Role, Segment, Ticket
 RATE = 100
 """Hz: every word is a second of 100 samples, so that sound is cheap."""
 TONE = BackendSpec(0, "tone", model="a")
-QUICK = Timing(retry_pause_s=0.001, ready_wait_s=10.0, drain_s=1000.0)
-PATIENT = replace(QUICK, retry_pause_s=0.5, ready_wait_s=60)
+QUICK = Timing(retry_pause_s=0.001, ready_wait_s=PATIENCE_S, drain_s=1000.0)
+PATIENT = replace(QUICK, retry_pause_s=0.5)
 """A lost worker is noticed within the pause, on a busy machine too."""
 
 
@@ -70,13 +71,6 @@ class World:
     @property
     def alive(self) -> list[Booth]:
         return [host for host in self.hosts if host.loaded and not host.stopped]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what others do; most of it is not made to be waited for."""
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110  # threads' doings are awaited too
-            await asyncio.sleep(0.001)
 
 
 class Gate(asyncio.Event):
@@ -416,11 +410,15 @@ async def test_a_newcomer_waits_for_a_few_utterances_of_twenty_books_not_for_all
         for _ in range(20)
     ]
     try:
-        await until(lambda: len(engine.log) >= 150)  # all are past their first sentences
-        before = len(engine.log)
-        await caller.hear([segment(0, "newcomer")])
-        behind = engine.log.index("newcomer") - before
+        engine.turns.release(150)  # all are past their first sentences then
+        await until(lambda: len(engine.log) == 150 and pool.backends[0].usages == 40)
+        newcomer = asyncio.create_task(caller.hear([segment(0, "newcomer")]))
+        await until(lambda: pool.backends[0].usages == 41)
+        engine.turns.release(10_000)
+        await newcomer
+        behind = engine.log.index("newcomer") - 150
     finally:
+        engine.turns.release(10_000)
         for task in books:
             task.cancel()
         await asyncio.gather(*books, return_exceptions=True)
@@ -430,19 +428,20 @@ async def test_a_newcomer_waits_for_a_few_utterances_of_twenty_books_not_for_all
 
 
 class Counting:
-    """An engine that notes what it begins to speak."""
+    """An engine that notes what it begins to speak, each in a turn that it is given."""
 
     capabilities = Capabilities()
 
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.turns = threading.Semaphore(0)
 
     def voices(self) -> list[Voice]:
         return [Voice("1")]
 
     def synthesize(self, utterance: Utterance) -> Generator[Chunk | None]:
+        assert self.turns.acquire(timeout=PATIENCE_S)
         self.log.append(utterance.text)
-        threading.Event().wait(0.002)
         yield said(utterance)
 
     def close(self) -> None:
@@ -672,7 +671,7 @@ async def test_new_timing_holds_for_backends_and_for_who_comes_after(running, wo
 
 async def test_a_request_for_what_cannot_be_loaded_is_told_why_at_once(running, world):
     world.load_errors = [LoadFailed("no weights") for _ in range(3)]
-    async with running(timing=replace(QUICK, ready_wait_s=60)) as caller:
+    async with running(timing=QUICK) as caller:
         with pytest.raises(NotReady, match="no weights"):
             await caller.hear(book(2))
         with pytest.raises(NotReady, match="no weights"):
@@ -680,7 +679,7 @@ async def test_a_request_for_what_cannot_be_loaded_is_told_why_at_once(running, 
 
 
 async def test_a_request_for_a_model_that_no_backend_runs_does_not_wait(running):
-    async with running(timing=replace(QUICK, ready_wait_s=60)) as caller:
+    async with running(timing=QUICK) as caller:
         with pytest.raises(NotReady, match="tone z"):
             await caller.hear(book(1, model="z"))
         assert [offer.model for offer in await caller.pool.ready("tone", "z")] == ["a"]
@@ -711,7 +710,7 @@ async def test_a_text_that_kills_a_real_worker_fails_alone_and_the_next_one_is_s
     registry = Registry(Home(tmp_path))
     hosts = Hosts(registry, Home(tmp_path), threads=1)
     spec = BackendSpec(0, "tone", process="worker", settings={"faults": True})
-    pool = BackendPool(hosts.make, BackendStore(None, [spec]), timing=QUICK)
+    pool = BackendPool(hosts.make, BackendStore(None, [spec]), timing=PATIENT)
     caller = Caller(pool)
     await pool.start()
     try:
@@ -993,7 +992,7 @@ async def test_closing_lets_requests_end_within_the_grace_and_takes_no_new_ones(
     async with running(TONE, replace(TONE, id=1)) as caller:
         reader = asyncio.create_task(caller.hear(book(50)))
         await until(lambda: len(world.spoken) > 2)
-        closing = asyncio.create_task(caller.pool.close(grace_s=20))
+        closing = asyncio.create_task(caller.pool.close(grace_s=PATIENCE_S))
         await asyncio.sleep(0)
 
         with pytest.raises(ShuttingDown):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
+from waiting import PATIENCE_S, until
 
 from alltalk.engine import Sampling, Utterance, Voice
 from alltalk.errors import (
@@ -40,6 +41,8 @@ class Peer:
     """The bodies it was sent."""
     speaking: int = 0
     most_speaking: int = 0
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """Without it nothing follows the first piece of a sound."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """A caller went away in the middle."""
     url: str = ""
@@ -86,6 +89,7 @@ class Peer:
         for start in range(0, len(pcm), 333):  # odd: samples are cut in two
             piece = pcm[start : start + 333]
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self.goes_on.wait()
             await asyncio.sleep(0.002)
         if voice == "endless":
             while (await receive())["type"] != "http.disconnect":
@@ -99,6 +103,7 @@ class Peer:
 @asynccontextmanager
 async def serving(peer: Peer) -> AsyncIterator[Peer]:
     """Inside, `peer` answers at `peer.url`."""
+    peer.goes_on.set()
     config = uvicorn.Config(
         peer, port=0, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1
     )
@@ -204,8 +209,11 @@ async def test_a_wrong_key_is_a_failed_load(remote: Remotes, path):
 async def test_sound_arrives_sample_for_sample_and_piece_by_piece(remote: Remotes, peer: Peer):
     here = remote(peer.url)
     await here.start()
+    peer.goes_on.clear()
     async with aclosing(here.stream(job("anna"))) as stream:
-        chunks = [chunk async for chunk in stream]
+        chunks = [await anext(stream)]
+        peer.goes_on.set()
+        chunks += [chunk async for chunk in stream]
     assert len(chunks) > 1
     assert {chunk.audio.sample_rate for chunk in chunks} == {24000}
     assert sum(len(chunk.audio) for chunk in chunks) == len(PCM)
@@ -305,15 +313,19 @@ async def test_the_server_notices_who_leaves(remote: Remotes, peer: Peer):
     await here.start()
     async with aclosing(here.stream(job("endless"))) as stream:
         await anext(stream)
-    await asyncio.wait_for(peer.left.wait(), 30)
+    await asyncio.wait_for(peer.left.wait(), PATIENCE_S)
 
 
 async def test_it_asks_for_no_more_at_a_time_than_it_may(remote: Remotes, peer: Peer):
     here = remote(peer.url, slots=2)
     offer = await here.start()
     assert offer.capabilities.slots == 2
-    heard = await asyncio.gather(*(hear(here) for _ in range(12)))
-    assert all(np.array_equal(each, PCM) for each in heard)
+    peer.goes_on.clear()
+    hearing = [asyncio.create_task(hear(here)) for _ in range(12)]
+    await until(lambda: peer.speaking == 2)
+    await asyncio.sleep(0.05)  # in which a third could come
+    peer.goes_on.set()
+    assert all(np.array_equal(each, PCM) for each in await asyncio.gather(*hearing))
     assert peer.most_speaking == 2
 
 
@@ -321,11 +333,11 @@ async def test_who_leaves_the_line_is_passed_over(remote: Remotes, peer: Peer):
     here = remote(peer.url, slots=1)
     await here.start()
     first, second = (asyncio.create_task(hear(here, "endless")) for _ in range(2))
-    await asyncio.sleep(0.1)
+    await until(lambda: peer.speaking)
     last = asyncio.create_task(hear(here))
     second.cancel()
     first.cancel()
-    assert np.array_equal(await asyncio.wait_for(last, 30), PCM)
+    assert np.array_equal(await asyncio.wait_for(last, PATIENCE_S), PCM)
 
 
 async def test_who_leaves_as_the_turn_comes_passes_it_on(remote: Remotes, peer: Peer):
@@ -334,9 +346,9 @@ async def test_who_leaves_as_the_turn_comes_passes_it_on(remote: Remotes, peer: 
     async with aclosing(here.stream(job("endless"))) as stream:
         await anext(stream)
         second, last = (asyncio.create_task(hear(here)) for _ in range(2))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # both are in line
     second.cancel()  # the first one's end has just given it the turn
-    assert np.array_equal(await asyncio.wait_for(last, 30), PCM)
+    assert np.array_equal(await asyncio.wait_for(last, PATIENCE_S), PCM)
     assert second.cancelled()
 
 
@@ -344,11 +356,11 @@ async def test_stop_ends_what_is_spoken_and_what_waits(remote: Remotes, peer: Pe
     here = remote(peer.url, slots=1)
     await here.start()
     tasks = [asyncio.create_task(hear(here, "endless")) for _ in range(2)]
-    await asyncio.sleep(0.1)
+    await until(lambda: peer.speaking)
     await here.stop(0.05)
     for task in tasks:
         with pytest.raises(ShuttingDown):
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, PATIENCE_S)
     with pytest.raises(ShuttingDown):
         await hear(here)
 
@@ -358,7 +370,7 @@ async def test_stop_waits_for_what_ends_in_time(remote: Remotes, peer: Peer):
     await here.start()
     async with aclosing(here.stream(job("anna"))) as stream:
         await anext(stream)
-        stopping = asyncio.create_task(here.stop(30.0))
+        stopping = asyncio.create_task(here.stop(PATIENCE_S))
         assert [chunk async for chunk in stream]
     await stopping
 
@@ -370,4 +382,4 @@ async def test_it_is_lost_when_the_server_answers_no_more(remote: Remotes):
         lost = asyncio.create_task(here.lost())
         await asyncio.wait({lost}, timeout=0.5)
         assert not lost.done()
-    await asyncio.wait_for(lost, 30)
+    await asyncio.wait_for(lost, PATIENCE_S)

@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 async def with_two_backends(server: Live) -> None:
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         call = await backends_api(client)
         await call("AddNewBackend", type_id="tone")
         for id in (0, 1):
@@ -72,7 +72,7 @@ async def test_nobody_hears_a_wrong_or_cut_answer_while_backends_come_and_go(ser
 
     async def keep_speaking(number: int) -> None:
         hz, words = VOICES[number % 4], 3 + number % 5
-        async with httpx.AsyncClient(base_url=server.url) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             while not over.is_set():
                 answers.append((hz, words, await speak(client, hz, words)))
 
@@ -97,7 +97,7 @@ async def test_nobody_hears_a_wrong_or_cut_answer_while_backends_come_and_go(ser
 
     speaking = [asyncio.create_task(keep_speaking(number)) for number in range(16)]
     try:
-        async with httpx.AsyncClient(base_url=server.url) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             await change_backends(client)
     finally:
         over.set()
@@ -115,7 +115,7 @@ async def test_nobody_hears_a_wrong_or_cut_answer_while_backends_come_and_go(ser
 async def test_a_client_that_leaves_frees_the_engine_for_the_next(
     server: Live, streamed: bool
 ) -> None:
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         call = await backends_api(client)
         for id in [int(id) for id in await call("ListBackends")][1:]:
             await call("DeleteBackend", backend_id=id)
@@ -135,7 +135,7 @@ async def leave(server: Live, *, streamed: bool) -> None:
         if streamed
         else ("/api/tts-generate", {"text_input": text, "character_voice_gen": "low"})
     )
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         asking = asyncio.create_task(
             client.post(path, json=body, headers={"x-request-id": tag}, timeout=60)
         )
@@ -149,7 +149,7 @@ async def leave(server: Live, *, streamed: bool) -> None:
 
 async def tags_in(server: Live) -> list[str]:
     """What the clients of the requests that are served call them."""
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         requests = (await client.get("/api/requests", timeout=60)).json()["requests"]
     return [each["tag"] for each in requests]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S, until
 
 from alltalk.engine import Place, Utterance, Voice
 from alltalk.errors import LoadFailed, NotReady, ShuttingDown, SynthesisFailed, WorkerLost
@@ -20,6 +21,8 @@ from alltalk.serving.loop import Job
 from alltalk.serving.workers import Worker
 from alltalk.speech import Offer
 
+STALL_S = 5.0
+"""Without progress it is killed. Not less: a loaded machine may not let a child tell of any."""
 PARROT = '''
 """Says each word as ten samples of the word's length, and does what some words tell it to."""
 
@@ -210,13 +213,6 @@ def alive(pid: int) -> bool:
     return True
 
 
-async def until(holds: Callable[[], object]) -> None:
-    """Return when `holds()` is true of the processes around us, which nobody tells us of."""
-    async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
 @asynccontextmanager
 async def speaking(worker: Worker, text: str) -> AsyncIterator[asyncio.Task[list[float]]]:
     """Inside, `text` is being spoken: its first chunk, of the word `a`, has been heard."""
@@ -231,7 +227,7 @@ async def speaking(worker: Worker, text: str) -> AsyncIterator[asyncio.Task[list
         return heard
 
     task = asyncio.create_task(listen())
-    await asyncio.wait_for(began.wait(), 30)
+    await asyncio.wait_for(began.wait(), PATIENCE_S)
     yield task
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -321,7 +317,7 @@ async def test_a_caller_who_leaves_makes_room_for_the_next(worker: Workers):
     await here.start()
     async with speaking(here, "endless"):
         pass
-    assert await asyncio.wait_for(hear(here, "bb"), 30) == [2]
+    assert await asyncio.wait_for(hear(here, "bb"), PATIENCE_S) == [2]
 
 
 async def test_who_left_the_line_is_not_spoken_for(worker: Workers):
@@ -332,7 +328,7 @@ async def test_who_left_the_line_is_not_spoken_for(worker: Workers):
         await asyncio.sleep(0.05)
         waits.cancel()
         await asyncio.wait({waits})
-    assert await asyncio.wait_for(hear(here, "bb"), 30) == [2]
+    assert await asyncio.wait_for(hear(here, "bb"), PATIENCE_S) == [2]
 
 
 async def test_when_it_is_killed_all_that_speak_are_told_and_the_host_knows(worker: Workers):
@@ -345,8 +341,8 @@ async def test_when_it_is_killed_all_that_speak_are_told_and_the_host_knows(work
         os.kill(pid, signal.SIGKILL)
         for task in (first, waits):
             with pytest.raises(WorkerLost, match=r"The process of parrot ended \(SIGKILL\)"):
-                await asyncio.wait_for(task, 30)
-        await asyncio.wait_for(here.lost(), 30)
+                await asyncio.wait_for(task, PATIENCE_S)
+        await asyncio.wait_for(here.lost(), PATIENCE_S)
         assert not spared.done()
     assert not alive(pid)
     assert await hear(other, "bb") == [2]
@@ -422,20 +418,20 @@ async def test_what_speaks_another_language_is_no_engine(
 
 
 async def test_a_step_that_hangs_is_killed(worker: Workers):
-    here = worker(stall_s=2.0)
+    here = worker(stall_s=STALL_S)
     await here.start()
     pid = await pid_of(here)
-    with pytest.raises(WorkerLost, match="no progress for 2 s"):
-        await asyncio.wait_for(hear(here, "a hang"), 60)
+    with pytest.raises(WorkerLost, match=f"no progress for {STALL_S:g} s"):
+        await asyncio.wait_for(hear(here, "a hang"), PATIENCE_S)
     assert not alive(pid)
 
 
 async def test_long_work_without_sound_is_no_hang(worker: Workers):
-    here = worker(stall_s=2.0)
+    here = worker(stall_s=STALL_S)
     await here.start()
     pid = await pid_of(here)
     async with speaking(here, "endless") as task:
-        await asyncio.wait({task}, timeout=3.5)
+        await asyncio.wait({task}, timeout=1.5 * STALL_S)
         assert not task.done()
     assert await pid_of(here) == pid
 
@@ -445,7 +441,7 @@ async def test_stop_lets_finish_what_is_spoken_and_then_the_process_is_gone(work
     await here.start()
     pid = await pid_of(here)
     async with speaking(here, "bb " * 2000) as task:
-        stopping = asyncio.create_task(here.stop(30.0))
+        stopping = asyncio.create_task(here.stop(PATIENCE_S))
         assert len(await task) == 2001
         await stopping
     assert not alive(pid)
@@ -480,7 +476,7 @@ async def test_what_the_engine_started_goes_with_it(worker: Workers):
     await hear(here, "child")
     [below] = children_of(pid)
     os.kill(pid, signal.SIGKILL)
-    await asyncio.wait_for(here.lost(), 30)
+    await asyncio.wait_for(here.lost(), PATIENCE_S)
     await until(lambda: not alive(below))
 
 

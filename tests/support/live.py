@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 
+PATIENCE_S = 100.0
+"""How long a server may take to start or to stop: less than pytest's limit, which tells less."""
 _QUICK = {"ALLTALK_LAUNCH_GRADIO": "false"}
 """Without visitors there is no need to load pages."""
 
@@ -61,11 +63,11 @@ def live_server(
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        reader.join(5)
+        reader.join(60)
         if process.stderr is not None:
             process.stderr.close()
     assert may_fail or "Traceback" not in "".join(lines), "".join(lines)
@@ -73,7 +75,7 @@ def live_server(
 
 def _port(process: subprocess.Popen[str], lines: list[str]) -> int:
     """The port that the server says it listens on."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         for line in list(lines):
             if "listens on http://" in line:
@@ -83,7 +85,7 @@ def _port(process: subprocess.Popen[str], lines: list[str]) -> int:
 
 
 def _wait_until_ready(server: Live) -> None:
-    deadline = time.monotonic() + 60
-    while httpx.get(f"{server.url}/api/ready", timeout=60).text != "Ready":
-        assert time.monotonic() < deadline, "not ready after a minute"
+    deadline = time.monotonic() + PATIENCE_S
+    while httpx.get(f"{server.url}/api/ready", timeout=PATIENCE_S).text != "Ready":
+        assert time.monotonic() < deadline, f"not ready after {PATIENCE_S:g} s"
         time.sleep(0.02)
