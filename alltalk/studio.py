@@ -63,9 +63,9 @@ class Studio:
         """As `VoiceRegistry.remove`."""
         return await self.run(self._registry.remove, name)
 
-    async def rename(self, name: str, to: str) -> Voice:
-        """As `VoiceRegistry.rename`."""
-        return await self.run(self._registry.rename, name, to)
+    async def change(self, name: str, *, to: str = "", transcript: str | None = None) -> Voice:
+        """As `VoiceRegistry.change`."""
+        return await self.run(self._registry.change, name, to=to, transcript=transcript)
 
     async def reload(self) -> Reloaded:
         """As `VoiceLibrary.reload`."""

@@ -94,7 +94,7 @@ def test_the_digest_is_that_of_the_content_and_renaming_keeps_it(home, registry)
     voice = add(registry, "a", CLIP).voice
     content = (home.voices / "a.wav").read_bytes()
     assert voice.digest == hashlib.sha256(content).hexdigest()
-    assert registry.rename("a.wav", "b").digest == voice.digest
+    assert registry.change("a.wav", to="b").digest == voice.digest
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_of_eight_uploads_of_one_name_one_wins(home, registry):
     assert len(results) == 8
 
 
-# Removing and renaming
+# Removing and changing
 
 
 DIES = """
@@ -197,13 +197,14 @@ sys.addaudithook(die)
 match change:
     case "add": registry.add(NewVoice("me", sent, "de", "Neu.", overwrite=True), 300.0)
     case "remove": registry.remove(name)
-    case "rename": registry.rename(name, "you")
+    case "rename": registry.change(name, to="you")
+    case "transcribe": registry.change(name, transcript="Neu.")
 """
 """Changes a voice, and dies before its n-th step that others can see."""
 
 
 @pytest.mark.parametrize("kind", ["clip", "set"])
-@pytest.mark.parametrize("change", ["add", "remove", "rename"])
+@pytest.mark.parametrize("change", ["add", "remove", "rename", "transcribe"])
 def test_who_dies_at_any_step_leaves_the_old_voice_or_the_new_one(tmp_path, change, kind):
     recordings = [CLIP] if kind == "clip" else [CLIP, CLIP, CLIP]
     name, renamed = ("me.wav", "you.wav") if kind == "clip" else ("voiceset:me", "voiceset:you")
@@ -226,6 +227,7 @@ def test_who_dies_at_any_step_leaves_the_old_voice_or_the_new_one(tmp_path, chan
             "add": [(name, False, "Neu.")],
             "remove": gone,
             "rename": [(renamed, True, "Old.")],
+            "transcribe": [(name, True, "Neu.")],
         }[change]
         between = {
             ("add", "clip"): [[(name, True, "")], [(name, False, "")]],
@@ -264,7 +266,7 @@ def refuse(number: int) -> None:
 def test_renaming_a_voice_to_its_own_name_changes_nothing(home, registry):
     add(registry, "me", CLIP, transcript="Hello.")
     before = {path: path.read_bytes() for path in home.voices.iterdir()}
-    assert registry.rename("me.wav", "me").transcript == "Hello."
+    assert registry.change("me.wav", to="me").transcript == "Hello."
     assert {path: path.read_bytes() for path in home.voices.iterdir()} == before
 
 
@@ -302,19 +304,19 @@ def test_a_transcript_that_two_clips_share_outlives_one(home, registry):
 
 def test_renaming_moves_all_that_belongs_to_the_voice(home, registry):
     add(registry, "me", CLIP, language="de", transcript="Hi.")
-    renamed = registry.rename("me", "Zoë.wav")
+    renamed = registry.change("me", to="Zoë.wav")
     assert (renamed.name, renamed.language, renamed.transcript) == ("Zoë.wav", "de", "Hi.")
     assert stored(home) == ["Zoë.json", "Zoë.reference.txt", "Zoë.wav"]
     assert add(registry, "duo", CLIP, CLIP).voice.name == "voiceset:duo"
-    assert registry.rename("voiceset:duo", "trio").name == "voiceset:trio"
+    assert registry.change("voiceset:duo", to="trio").name == "voiceset:trio"
 
 
 def test_renaming_to_another_voices_name_is_refused(registry):
     add(registry, "a", CLIP)
     add(registry, "b", CLIP)
     with pytest.raises(NameTaken):
-        registry.rename("a", "B")
-    assert registry.rename("a", "A").name == "A.wav"
+        registry.change("a", to="B")
+    assert registry.change("a", to="A").name == "A.wav"
 
 
 @pytest.mark.parametrize("name", ["nobody", "../me", "", "voiceset:none"])
@@ -323,7 +325,39 @@ def test_who_is_not_there_is_not_found(registry, name):
     with pytest.raises(NotFound):
         registry.remove(name)
     with pytest.raises(NotFound):
-        registry.rename(name, "other")
+        registry.change(name, to="other")
+
+
+@pytest.mark.parametrize("clips", [[CLIP], [CLIP, CLIP]])
+def test_what_is_said_in_a_clip_is_told_later_changed_and_forgotten(registry, clips):
+    voice = add(registry, "me", *clips, language="de").voice
+    for transcript in (" Guten Tag. ", "Guten Mut.", "", ""):
+        changed = registry.change("me" if len(clips) == 1 else voice.name, transcript=transcript)
+        assert changed == registry.find(voice.name)
+        assert (changed.transcript, changed.language) == (transcript.strip(), "de")
+        assert changed.digest == voice.digest
+
+
+def test_of_a_change_that_is_refused_nothing_is_done(home, registry):
+    add(registry, "a", CLIP, transcript="Old.")
+    add(registry, "b", CLIP)
+    (home.voices / "xtts_latents").mkdir()
+    (home.voices / "xtts_latents" / "me.json").write_text("{}")
+    with pytest.raises(NameTaken):
+        registry.change("a", to="b", transcript="New.")
+    with pytest.raises(BadValue, match="10,000"):
+        registry.change("a", to="c", transcript="x" * 10_001)
+    with pytest.raises(BadValue, match="no recording"):
+        registry.change("latent:me.json", to="you", transcript="New.")
+    assert registry.find("a").transcript == "Old."
+    assert registry.find("latent:me.json")
+
+
+def test_a_voice_is_renamed_and_transcribed_at_once(home, registry):
+    add(registry, "a", CLIP, transcript="Old.")
+    changed = registry.change("a", to="b", transcript="New.")
+    assert (changed.name, changed.transcript) == ("b.wav", "New.")
+    assert stored(home) == ["b.json", "b.reference.txt", "b.wav"]
 
 
 # voices.json
@@ -339,6 +373,7 @@ def test_voices_json_names_voices_by_path(home, library, registry):
     assert (done.loaded, done.failed) == (("Alloy",), ("gone",))
     with pytest.raises(BadValue, match=r"voices\.json"):
         registry.remove("alloy")
+    assert registry.change("alloy", transcript="Hello.").transcript == "Hello."
     home.voices_file.unlink()
     assert dict(library.scan()) == {}
 

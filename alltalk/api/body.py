@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Container
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -22,10 +22,11 @@ LAST_BYTES = 512
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def form_fields(http: Request) -> dict[str, Any]:
+async def form_fields(http: Request, keep_empty: Container[str] = ()) -> dict[str, Any]:
     """The fields of an urlencoded or multipart form; a JSON object serves as well.
 
-    A field sent twice counts with its last value, an empty one as not sent (clients rely on both).
+    A field sent twice counts with its last value, an empty one as not sent (clients rely on both)
+    unless `keep_empty` has its name.
     A part that calls itself a file is its text.
     """
     if "json" in http.headers.get("content-type", ""):
@@ -33,7 +34,7 @@ async def form_fields(http: Request) -> dict[str, Any]:
     else:
         async with opened_form(http) as form:
             fields = {name: await _text(value) for name, value in form.multi_items()}
-    return {name: value for name, value in fields.items() if value != ""}
+    return {name: value for name, value in fields.items() if value != "" or name in keep_empty}
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The voice registry: upload, list, hear, rename and delete voices."""
+"""The voice registry: upload, list, hear, change and delete voices."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from alltalk.api.disconnect import unless_disconnected
 from alltalk.api.json import JSONResponse
 from alltalk.api.uploads import read_form
 from alltalk.engine import Voice
-from alltalk.errors import NotFound, Unsupported
+from alltalk.errors import BadInput, NotFound, Unsupported
 from alltalk.service import SpeechService
 from alltalk.speech import FORMATS, SpeechRequest
 from alltalk.studio import PREVIEW, not_heard
-from alltalk.voices import NewVoice, find_voice
+from alltalk.voices import TRANSCRIPT_CHARS, NewVoice, find_voice
 
 router = APIRouter(tags=["Voices"])
 
@@ -33,15 +33,17 @@ class NewVoiceForm(BaseModel):
     name: str = ""
     """Empty: that of the first file."""
     language: LanguageTag = ""
-    transcript: Annotated[str, Field(max_length=10_000)] = ""
+    transcript: Annotated[str, Field(max_length=TRANSCRIPT_CHARS)] = ""
     """What is said in the first clip."""
     overwrite: bool = False
 
 
-class RenamedVoice(BaseModel):
-    """What a voice is to be called."""
+class VoiceChanges(BaseModel):
+    """What is to be changed of a voice; what is not sent stays."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: str = ""
+    transcript: Annotated[str, Field(max_length=TRANSCRIPT_CHARS)] | None = None
+    """What is said in the first clip; empty: nobody knows."""
 
 
 @router.get("/v1/voices", summary="List voices with their details")
@@ -90,14 +92,20 @@ async def retrieve_voice(id: str, service: ServiceDep, studio: StudioDep) -> Res
 
 @router.patch(
     "/v1/voices/{id:path}",
-    openapi_extra=documented(RenamedVoice, "application/json", "multipart/form-data"),
-    summary="Rename a voice",
+    openapi_extra=documented(VoiceChanges, "application/json", "multipart/form-data"),
+    summary="Change a voice",
 )
-async def rename_voice(id: str, http: Request, service: ServiceDep, studio: StudioDep) -> Response:
-    """The voice under its new name. Voices of an engine keep theirs."""
+async def change_voice(id: str, http: Request, service: ServiceDep, studio: StudioDep) -> Response:
+    """The voice under its new name, with its new transcript. Voices of an engine stay as they are.
+
+    What is refused changes nothing.
+    """
     _refuse_built_in(id, service)
-    renamed = await studio.rename(id, validated(RenamedVoice, await form_fields(http)).name)
-    return JSONResponse(_described(renamed, studio.folder))
+    sent = validated(VoiceChanges, await form_fields(http, keep_empty=("transcript",)))
+    if not sent.name and sent.transcript is None:
+        raise BadInput("There is nothing to change: send a name, a transcript, or both.")
+    changed = await studio.change(id, to=sent.name, transcript=sent.transcript)
+    return JSONResponse(_described(changed, studio.folder))
 
 
 @router.delete("/v1/voices/{id:path}", summary="Delete a voice")

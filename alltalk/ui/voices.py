@@ -120,7 +120,7 @@ class _Page:
     async def _rename(self, name: str | None, to: str) -> Update:
         if not to.strip():
             raise BadInput("Type the new name first.")
-        renamed = await self._studio.rename(await self._own(name), to)
+        renamed = await self._studio.change(await self._own(name), to=to)
         said = status_html(f"It is called {renamed.name} now.")
         return {**await self._list(renamed.name), self.new_name: "", self.message: said}
 

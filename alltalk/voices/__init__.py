@@ -1,11 +1,13 @@
 """Voices: the library of reference audio in the home, its changes, and whom a name means."""
 
+from alltalk.voices.files import TRANSCRIPT_CHARS
 from alltalk.voices.library import RECENT_S, Reloaded, VoiceLibrary
 from alltalk.voices.names import find_voice, resolve_voice, voices_of
 from alltalk.voices.registry import Added, NewVoice, VoiceRegistry
 
 __all__ = [
     "RECENT_S",
+    "TRANSCRIPT_CHARS",
     "Added",
     "NewVoice",
     "Reloaded",

@@ -21,7 +21,8 @@ TRANSCRIPT_SUFFIX = ".reference.txt"
 SIDECAR_SUFFIX = ".json"
 """Of the file beside a clip that says the rest: its language, where it came from."""
 
-_TRANSCRIPT_CHARS = 10_000
+TRANSCRIPT_CHARS = 10_000
+"""Of what is said in a clip; more is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def transcript_of(entry: Entry) -> str:
     if entry.transcript is None:
         return ""
     text = entry.transcript.path.read_text(encoding="utf-8-sig", errors="replace")
-    return " ".join(text[:_TRANSCRIPT_CHARS].split())
+    return " ".join(text[:TRANSCRIPT_CHARS].split())
 
 
 def sidecar_of(entry: Entry) -> Mapping[str, Any]:

@@ -76,6 +76,12 @@ class VoiceLibrary:
             return self.scan()
         return self._voices
 
+    def rescan(self) -> Mapping[str, Voice]:
+        """As `scan`, even of files that changed too quickly for their clock to tell."""
+        with self._lock:
+            self._seen = None
+            return self._scan()
+
     def is_named(self, name: str) -> bool:
         """True for a voice that is there because voices.json names it."""
         return name in map(nfc, self._named)

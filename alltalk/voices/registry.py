@@ -1,4 +1,4 @@
-"""The registry: voices uploaded, renamed and deleted, each whole or not at all."""
+"""The registry: voices uploaded, changed and deleted, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from alltalk.voices.files import (
     SET,
     SETS_FOLDER,
     SIDECAR_SUFFIX,
+    TRANSCRIPT_CHARS,
     TRANSCRIPT_SUFFIX,
     nfc,
 )
@@ -94,21 +95,22 @@ class VoiceRegistry:
             self._library.scan()
         return voice
 
-    def rename(self, name: str, to: str) -> Voice:
-        """Call the voice `name` otherwise; what engines keep for its clips stays good.
+    def change(self, name: str, *, to: str = "", transcript: str | None = None) -> Voice:
+        """Call the voice `name` `to`, and write down what is said in its first clip.
 
-        Raises NotFound, UnsafeName, BadValue, NameTaken, StorageError.
+        What engines keep for its clips stays good. None, as an empty `to`, leaves things as they
+        are; an empty transcript is none. What lies beside several clips (a.wav, a.mp3) is said of
+        all of them. Raises NotFound, UnsafeName, BadValue, NameTaken: then nothing has changed;
+        StorageError.
         """
-        stem = _stem(to)
+        stem = _stem(to) if to else ""
         with self._lock:
-            voice = self._own(name)
-            renamed = _called(voice, stem)
-            if find_voice(renamed, self._library.scan()) not in (None, voice):
-                raise NameTaken(renamed)
-            rename_together(
-                [(path, path.with_name(stem + _ending(path, voice))) for path in _paths(voice)]
-            )
-            return self._library.scan()[renamed]
+            voice = self._own(name) if to else self.find(name)
+            if to:
+                self._refuse_renaming(voice, stem)
+            if transcript is not None:
+                voice = self._transcribed(voice, transcript.strip())
+            return self._renamed(voice, stem) if to else voice
 
     def find(self, name: str) -> Voice:
         """The library's voice that is meant by `name`. Raises NotFound."""
@@ -123,6 +125,27 @@ class VoiceRegistry:
         if self._library.is_named(voice.name):
             raise BadValue("voice", f"{voice.name!r} is named in voices.json; change it there")
         return voice
+
+    def _refuse_renaming(self, voice: Voice, stem: str) -> None:
+        renamed = _called(voice, stem)
+        if find_voice(renamed, self._library.scan()) not in (None, voice):
+            raise NameTaken(renamed)
+
+    def _renamed(self, voice: Voice, stem: str) -> Voice:
+        rename_together(
+            [(path, path.with_name(stem + _ending(path, voice))) for path in _paths(voice)]
+        )
+        return self._library.scan()[_called(voice, stem)]
+
+    def _transcribed(self, voice: Voice, said: str) -> Voice:
+        """Raises BadValue, before anything changes, and StorageError."""
+        if voice.name.startswith(LATENT):
+            raise BadValue("transcript", f"{voice.name!r} has no recording that it could be of")
+        if len(said) > TRANSCRIPT_CHARS:
+            raise BadValue("transcript", f"has more than {TRANSCRIPT_CHARS:,} characters")
+        path = voice.clips[0].with_suffix(TRANSCRIPT_SUFFIX)
+        write_together([(path, said.encode("utf-8", "replace") or None)])
+        return self._library.rescan()[voice.name]
 
     def _refuse_taken(self, new: NewVoice, stem: str) -> None:
         """Another voice of that name, however its letters are cased, is not written over."""

@@ -1,4 +1,4 @@
-"""`/v1/voices`: uploading, listing, hearing, renaming and deleting voices."""
+"""`/v1/voices`: uploading, listing, hearing, changing and deleting voices."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def feed(form: Form, body: bytes) -> None:
         form.close()
 
 
-# Hearing, renaming, deleting
+# Hearing, changing, deleting
 
 
 async def test_a_preview_speaks_with_the_voice(client: httpx.AsyncClient) -> None:
@@ -251,6 +251,40 @@ async def test_a_renamed_voice_is_found_under_its_new_name_alone(
     assert (renamed.json()["id"], renamed.json()["language"]) == ("you.wav", "en")
     assert await say(client, "you") == [330, 330]
     assert (await client.get("/v1/voices/me.wav")).status_code == 404
+
+
+@pytest.mark.parametrize("sent", ["json", "data", "files"])
+async def test_a_transcript_is_changed_and_emptied(client: httpx.AsyncClient, sent: str) -> None:
+    await upload(client, CLIP, name="me", language="en", transcript="Old.")
+    for transcript in ("New.", ""):
+        part = (None, transcript) if sent == "files" else transcript
+        answer = await client.patch("/v1/voices/me", **{sent: {"transcript": part}})  # type: ignore[arg-type]
+        assert answer.status_code == 200
+        assert answer.json() == (await client.get("/v1/voices/me.wav")).json()
+        assert (answer.json()["transcript"], answer.json()["language"]) == (transcript, "en")
+    both = {"name": "you", "transcript": "Both."}
+    changed = (await client.patch("/v1/voices/me", json=both)).json()
+    assert (changed["id"], changed["transcript"]) == ("you.wav", "Both.")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "nothing to change"),
+        ({"name": ""}, "nothing to change"),
+        ({"transcript": "x" * 10_001}, "10000 characters"),
+        ({"transcript": ["x"]}, "string"),
+        ({"name": "../x", "transcript": "New."}, "cannot be a file name"),
+    ],
+)
+async def test_a_change_that_cannot_be_is_a_400_and_changes_nothing(
+    client: httpx.AsyncClient, body: dict[str, Any], message: str
+) -> None:
+    await upload(client, CLIP, name="me", transcript="Old.")
+    answer = await client.patch("/v1/voices/me", json=body)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]["message"]
+    assert (await client.get("/v1/voices/me.wav")).json()["transcript"] == "Old."
 
 
 async def test_a_deleted_voice_is_gone(client: httpx.AsyncClient, tmp_path: Path) -> None:
