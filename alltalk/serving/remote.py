@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _LISTINGS = ("/v1/audio/voices", "/v1/voices")
 _MISSES = 3
 """Probes in a row without an answer, after which the server is lost."""
+_CONNECTED = "http11.send_request_headers.started"
+"""What httpcore traces once there is a connection."""
 _CAPABILITIES = Capabilities(streaming=True, speed=(0.25, 4.0), instructions=True, max_chars=4096)
 """By OpenAI's reference."""
 _SAMPLING = frozenset({"temperature", "top_k", "top_p", "repetition_penalty"})
@@ -96,7 +98,7 @@ class Remote:
                     yield chunk
         except httpx.TransportError as error:
             if self._stopped:
-                raise ShuttingDown(f"The connection to {self._url} was closed.") from error
+                raise self._closed() from error
             raise WorkerLost(f"{self._url} was lost: {said(error)}.") from error
         finally:
             self._speaking -= 1
@@ -186,13 +188,27 @@ class Remote:
             openai_voices=openai_voices(names),
         )
 
+    def _closed(self) -> ShuttingDown:
+        return ShuttingDown(f"The connection to {self._url} was closed.")
+
     @asynccontextmanager
     async def _answer(self, utterance: Utterance) -> AsyncIterator[httpx.Response]:
         """The server's answer to `utterance`, open, and sound. Raises what it refused with."""
-        if self._stopped or self._client is None:
-            raise ShuttingDown(f"The connection to {self._url} was closed.")
+        client = self._client
+        if self._stopped or client is None:
+            raise self._closed()
+
+        async def unless_closed(event: str, _: Mapping[str, Any]) -> None:
+            # A connection that was still being made as `stop` closed the others is no one else's
+            # to end.
+            if event == _CONNECTED and self._client is not client:
+                raise self._closed()
+
         body = speech_body(utterance, self._model, extended=bool(self._listing))
-        async with self._client.stream("POST", "/v1/audio/speech", json=body) as response:
+        extensions = {"trace": unless_closed}
+        async with client.stream(
+            "POST", "/v1/audio/speech", json=body, extensions=extensions
+        ) as response:
             if not response.is_success:
                 await response.aread()
                 raise error_of(response, self._url)

@@ -365,6 +365,18 @@ async def test_stop_ends_what_is_spoken_and_what_waits(remote: Remotes, peer: Pe
         await hear(here)
 
 
+@pytest.mark.parametrize("steps", range(15))
+async def test_stop_ends_a_request_however_far_it_is(remote: Remotes, peer: Peer, steps: int):
+    here = remote(peer.url)
+    await here.start()
+    task = asyncio.create_task(hear(here, "endless"))
+    for _ in range(steps):  # it connects, is sent, is answered
+        await asyncio.sleep(0)
+    await here.stop(0.0)
+    with pytest.raises(ShuttingDown):
+        await asyncio.wait_for(task, PATIENCE_S)
+
+
 async def test_stop_waits_for_what_ends_in_time(remote: Remotes, peer: Peer):
     here = remote(peer.url)
     await here.start()
