@@ -89,8 +89,8 @@ def test_R29_stop_stops_what_is_being_spoken(
         )
     )
     speaking.start()
-    until(lambda: httpx.get(f"{live.url}/api/requests").json()["requests"])
-    answer = httpx.put(f"{live.url}/api/stop-generation", content=b"")
+    until(lambda: httpx.get(f"{live.url}/api/requests", timeout=60).json()["requests"])
+    answer = httpx.put(f"{live.url}/api/stop-generation", content=b"", timeout=60)
     assert answer.json()["message"] == "Cancelling current TTS generation"
     speaking.join()
     assert answers[0].json()["status"] == "generate-failure"
@@ -129,7 +129,8 @@ def test_R48_a_voice_map_is_in_force_at_once_and_after_a_restart(
     home = tmp_path_factory.mktemp("mapped")
     with live_server(home) as live:
         assert pitches(live, "nova") == [880]
-        answer = httpx.put(f"{live.url}/api/openai-voicemap", json=dict.fromkeys(SIX, "tone-600"))
+        mapped = dict.fromkeys(SIX, "tone-600")
+        answer = httpx.put(f"{live.url}/api/openai-voicemap", json=mapped, timeout=60)
         assert answer.json() == {"message": "OpenAI voice mappings updated successfully"}
         assert pitches(live, "nova") == [600]
     with live_server(home) as live:
@@ -150,12 +151,12 @@ def test_another_engine_and_model_are_still_chosen_after_a_restart(
             "status": "model-success"
         }
     with live_server(home) as live:
-        current = httpx.get(f"{live.url}/api/currentsettings").json()
+        current = httpx.get(f"{live.url}/api/currentsettings", timeout=60).json()
         assert current["current_model_loaded"] == "tone-b"
         switched = httpx.post(f"{live.url}/api/enginereload?engine=espeak", timeout=60)
         assert switched.json() == {"status": "engine-success"}
     with live_server(home) as live:
-        current = httpx.get(f"{live.url}/api/currentsettings").json()
+        current = httpx.get(f"{live.url}/api/currentsettings", timeout=60).json()
         assert current["current_engine_loaded"] == "espeak"
 
 

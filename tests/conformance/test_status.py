@@ -42,12 +42,12 @@ def test_R02_ready_answers_at_once_while_a_model_loads(
     loading.start()
     until(home.is_loading)
     assert load("nothing").json() == {"status": "model-is currently changing"}
-    assert httpx.get(f"{live.url}/api/ready").content in (b"Ready", b"Unloaded")
+    assert httpx.get(f"{live.url}/api/ready", timeout=60).content in (b"Ready", b"Unloaded")
     assert answers == []
     home.let_load()
     loading.join()
     assert answers[0].json() == {"status": "model-success"}
-    assert httpx.get(f"{live.url}/api/ready").content == b"Ready"
+    assert httpx.get(f"{live.url}/api/ready", timeout=60).content == b"Ready"
 
 
 def test_R03_voices_has_both_keys(http: httpx.Client) -> None:
@@ -102,7 +102,7 @@ def test_R33_status_is_answered_while_others_speak(
         )
     )
     speaking.start()
-    until(lambda: httpx.get(f"{live.url}/api/requests").json()["requests"])
+    until(lambda: httpx.get(f"{live.url}/api/requests", timeout=60).json()["requests"])
     for path in POLLED * 3:
         assert httpx.get(live.url + path, timeout=60).status_code == 200
     assert answers == []

@@ -95,11 +95,11 @@ def test_R25_strict_refuses_an_engine_that_cannot(tmp_path_factory: pytest.TempP
         streamed = httpx.get(live.url + PATH, params=query, timeout=60)
         assert len(hear_pcm(streamed.content[44:]).beeps) == 1
         (home / "confignew.json").write_text('{"speech": {"strict_streaming": true}}')
-        assert httpx.get(f"{live.url}/api/reload_config").status_code == 200
+        assert httpx.get(f"{live.url}/api/reload_config", timeout=60).status_code == 200
         refused = httpx.get(live.url + PATH, params=query, timeout=60)
         assert refused.status_code == 400
         assert "Streaming not supported by current TTS engine" in refused.json()["error"]
-        current = httpx.get(f"{live.url}/api/currentsettings").json()
+        current = httpx.get(f"{live.url}/api/currentsettings", timeout=60).json()
         assert current["streaming_capable"] is False
 
 
@@ -177,4 +177,4 @@ def streamed(live: Live, text: str, **more: str) -> AbstractContextManager[httpx
 
 
 def requests_in(live: Live) -> int:
-    return len(httpx.get(f"{live.url}/api/requests").json()["requests"])
+    return len(httpx.get(f"{live.url}/api/requests", timeout=60).json()["requests"])

@@ -37,14 +37,14 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Generator[Live]:
 @pytest.fixture
 def http(server: Live) -> Generator[httpx.Client]:
     """A client of `server` that sends nothing by itself but the usual headers."""
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def broken(faulty: Live) -> Generator[httpx.Client]:
     """A client of `faulty`."""
-    with httpx.Client(base_url=faulty.url, timeout=30) as client:
+    with httpx.Client(base_url=faulty.url, timeout=60) as client:
         yield client
 
 
@@ -65,7 +65,7 @@ def speak_until_kept(speak: Callable[..., httpx.Response]) -> Callable[..., http
     """Ask until the answer comes from the cache: it is kept just after its last byte was sent."""
 
     def ask(**fields: object) -> httpx.Response:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (answer := speak(**fields)).headers["x-cache"] != "HIT":
             assert time.monotonic() < deadline, "nothing was kept"
             time.sleep(0.01)
@@ -98,10 +98,10 @@ def count() -> Callable[..., float]:
     """The sum of a server's samples called `name` that have `labels`."""
 
     def read(server: Live, name: str, **labels: str) -> float:
-        families = text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text)
+        text = httpx.get(f"{server.url}/metrics", timeout=60).text
         return sum(
             sample.value
-            for family in families
+            for family in text_string_to_metric_families(text)
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )

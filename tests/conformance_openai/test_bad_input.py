@@ -165,7 +165,7 @@ def until_cut(answer: httpx.Response) -> list[bytes]:
 
 def connected(server: Live) -> closing[socket.socket]:
     """A connection that is closed at the end."""
-    return closing(socket.create_connection(("127.0.0.1", server.port), 20))
+    return closing(socket.create_connection(("127.0.0.1", server.port), 60))
 
 
 def head(content_type: str, *lines: str) -> bytes:

@@ -48,5 +48,5 @@ def at(server: Live, text: str) -> str:
 
 def ran(command: list[str], folder: Path) -> None:
     """Run `command` in `folder`; it must say that all went well."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -260,7 +260,7 @@ def test_a_player_gets_a_signed_address_where_the_server_wants_a_key(load, tmp_p
         host.extension.ui()
         host.gradio.labelled("API key").fire("change", key)
         said = host.text("output_modifier", "Hello", STATE, True)
-        assert httpx.get(said.split('"')[1]).content[:4] == b"RIFF"
+        assert httpx.get(said.split('"')[1], timeout=60).content[:4] == b"RIFF"
 
 
 def test_an_api_key_goes_with_every_request_once_it_is_entered(load, server, answer):
@@ -340,7 +340,7 @@ def test_a_real_server_speaks_what_the_chat_says(load, tmp_path):
         host = load(f"127.0.0.1:{server.port}")
         said = host.text("output_modifier", "&quot;Hello&quot; &amp; goodbye.", STATE, True)
         assert said.startswith("<audio")
-        sound = httpx.get(said.split('"')[1])
+        sound = httpx.get(said.split('"')[1], timeout=60)
     assert sound.content[:4] == b"RIFF"
 
 

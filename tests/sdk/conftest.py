@@ -35,7 +35,7 @@ def requests_at(server: Live) -> Callable[[str], dict[str, int]]:
     """The requests so far at an endpoint, by status; repeated ones count again."""
 
     def read(endpoint: str) -> dict[str, int]:
-        text = httpx.get(f"{server.url}/metrics").text
+        text = httpx.get(f"{server.url}/metrics", timeout=60).text
         return {
             sample.labels["status"]: int(sample.value)
             for family in text_string_to_metric_families(text)

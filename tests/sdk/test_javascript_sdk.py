@@ -19,6 +19,8 @@ import pytest
 from hearing import hear, hear_pcm
 from live import Live
 
+pytestmark = pytest.mark.timeout(400)
+"""The first test waits for npm and for the whole tour."""
 HERE = Path(__file__).parent
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 SPEECH = "/v1/audio/speech"
@@ -33,7 +35,7 @@ def sdk(needs: Needs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("package.json", "package-lock.json", "tour.mjs"):
         shutil.copy(HERE / name, folder)
     command = [needs("npm"), "ci", "--prefer-offline", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
     if done.returncode:
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
         stop(f"npm cannot install OpenAI's SDK: {done.stderr[-300:]}")
@@ -47,7 +49,7 @@ def tour(
     """All that the tour brought home, and as `requests` what it asked the server for, by status."""
     before = requests_at(SPEECH)
     command = [needs("node"), "tour.mjs", f"{server.url}/v1", str(clip)]
-    done = subprocess.run(command, cwd=sdk, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=sdk, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     made = {status: n - before.get(status, 0) for status, n in requests_at(SPEECH).items()}
     return {**json.loads(done.stdout), "requests": made}
@@ -109,7 +111,7 @@ def test_the_example_in_the_docs_runs(needs: Needs, sdk: Path, server: Live) -> 
     page = (HERE.parents[1] / "docs/openai-api.md").read_text(encoding="utf-8")
     [example] = re.findall(r"^```javascript\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     (sdk / "example.mjs").write_text(example.replace("http://127.0.0.1:7851", server.url))
-    subprocess.run([needs("node"), "example.mjs"], cwd=sdk, check=True, timeout=60)
+    subprocess.run([needs("node"), "example.mjs"], cwd=sdk, check=True, timeout=100)
     assert hear((sdk / "hello.mp3").read_bytes()).codec == "mp3float"
 
 
