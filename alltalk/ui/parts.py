@@ -133,9 +133,12 @@ def require(request: gr.Request, role: Role) -> None:
 
 def connect(
     trigger: Callable[..., Any], call: Callable[..., Any], inputs: Any, outputs: Any, status: Any
-) -> None:
-    """Have `trigger` call `call`; failures of ours are told in `status`."""
-    trigger(
+) -> Any:
+    """Have `trigger` call `call`; failures of ours are told in `status`.
+
+    What is returned has a `then`, for what follows it.
+    """
+    return trigger(
         telling(call, status),
         inputs,
         [*outputs, status],

@@ -8,26 +8,31 @@ from typing import Any
 
 from alltalk.speech import Conversion, SpeechRequest
 
+_NO_KEY = ('"none"', "")
+"""What the library is given instead, and what that takes."""
 _NO_PITCH = "# OpenAI's API knows no pitch: it is left out.\n"
 
 
-def code_for(request: SpeechRequest, origin: str) -> tuple[str, str]:
+def code_for(request: SpeechRequest, origin: str, needs_key: bool) -> tuple[str, str]:
     """A curl line, and Python, that have the same text spoken in the same way.
 
-    `origin`: scheme, name and port of this server, as whoever asks knows it.
+    `origin`: scheme, name and port of this server, as whoever asks knows it. `needs_key`: it is
+    sent an API key, which both take from the environment variable ALLTALK_API_KEY.
     """
     fields, more, suffix = _openai(request), _more(request), request.format.suffix
     note = _NO_PITCH if request.pitch else ""
     body = shlex.quote(json.dumps({**fields, **more}, ensure_ascii=False))
+    key = '-H "Authorization: Bearer $ALLTALK_API_KEY" ' if needs_key else ""
     curl = (
-        f"{note}curl {origin}/v1/audio/speech -H 'Content-Type: application/json' "
+        f"{note}curl {origin}/v1/audio/speech -H 'Content-Type: application/json' {key}"
         f"-o speech{suffix} -d {body}"
     )
     arguments = [f"{name}={value!r}" for name, value in fields.items()]
     arguments += [f"extra_body={more!r}"] if more else []
+    api_key, imports = ('os.environ["ALLTALK_API_KEY"]', "import os\n\n") if needs_key else _NO_KEY
     sdk = (
-        "from openai import OpenAI\n\n"
-        f'{note}client = OpenAI(base_url="{origin}/v1", api_key="none")\n'
+        f"{imports}from openai import OpenAI\n\n"
+        f'{note}client = OpenAI(base_url="{origin}/v1", api_key={api_key})\n'
         f"speech = client.audio.speech.create({', '.join(arguments)})\n"
         f'speech.write_to_file("speech{suffix}")'
     )
@@ -39,7 +44,7 @@ def _openai(request: SpeechRequest) -> dict[str, Any]:
     return {
         "model": request.engine or "tts-1",
         "input": request.text,
-        "voice": request.voice or "alloy",
+        "voice": request.voice,
         "response_format": request.format.name,
         "speed": request.speed,
     }
@@ -52,6 +57,8 @@ def _more(request: SpeechRequest) -> dict[str, Any]:
         more["language"] = request.language
     if request.sampling.temperature is not None:
         more["temperature"] = request.sampling.temperature
+    if request.text_filter != "standard":
+        more["text_filtering"] = request.text_filter
     more |= _converted("rvccharacter", request.conversion)
     if narrator := request.narrator:
         more["narrator_enabled"] = "silent" if narrator.silent else "true"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -23,7 +24,8 @@ DEFAULT = "As the settings say"
 LOOKED_AFTER_S = 2.0
 """How often it is seen whether a page that speaks is still open."""
 STOPPED = "Stopped."
-_NOTHING_YET = "# Speak something first."
+_EXAMPLE = "Type your text here."
+"""In the code, where there is none yet."""
 
 
 def tab(product: Product, sounds: Sounds) -> None:
@@ -36,7 +38,7 @@ class _Page:
 
     def __init__(self, product: Product, sounds: Sounds) -> None:
         self._service, self._studio, self._sounds = product.service, product.studio, sounds
-        self._conversions = product.conversions
+        self._conversions, self._config = product.conversions, product.config
         self.take = gr.State("")
         self.text = gr.Textbox(
             label="Text to speak", lines=5, max_lines=16, placeholder="Type or paste a text."
@@ -62,13 +64,14 @@ class _Page:
         self.picture = gr.HTML(elem_id="speak-picture")
         with gr.Accordion("The same from a program", open=False):
             self.curl = gr.Code(
-                _NOTHING_YET,
                 language="shell",
                 label="curl",
                 interactive=False,
                 elem_id="speak-curl",
             )
-            self.sdk = gr.Code(_NOTHING_YET, language="python", label="Python", interactive=False)
+            self.sdk = gr.Code(
+                language="python", label="Python", interactive=False, elem_id="speak-sdk"
+            )
         self.history = History(self._studio, sounds, self.player, self.picture)
 
     def _build_narrator(self) -> None:
@@ -106,17 +109,28 @@ class _Page:
         choices = [*of_engine, self.temperature, *rvc, self.rvc_reason]
         wanted = {
             *(self.text, *of_engine, *rvc, self.narration, self.outside),
-            *(self.speed, self.pitch, self.temperature, self.format, self.history.memory),
+            *(self.speed, self.pitch, self.temperature, self.format),
         }
-        spoken = [self.take, self.speak, self.stop, self.player, self.picture, self.curl, self.sdk]
+        spoken = [self.take, self.speak, self.stop, self.player, self.picture, self.history.spoken]
 
-        def on(trigger: Any, call: Any, inputs: Any, outputs: list[Any]) -> None:
-            connect(trigger, call, inputs, outputs, self.status)
+        def on(trigger: Any, call: Any, inputs: Any, outputs: list[Any]) -> Any:
+            return connect(trigger, call, inputs, outputs, self.status)
 
-        on(root.load, self._unset, [], [self.temperature])
+        loaded = on(root.load, self._unset, [], [self.temperature])
+        for trigger in (loaded.then, partial(gr.on, [each.change for each in wanted])):
+            trigger(
+                self._code,
+                wanted,
+                [self.curl, self.sdk],
+                concurrency_limit=None,
+                show_progress="hidden",
+                queue=False,
+                trigger_mode="always_last",  # of what is typed meanwhile, how it is by then
+                api_visibility="private",
+            )
         opened(lambda event: on(event, self._choices, choosable, choices))
         on(self.engine.input, self._choices, choosable, choices)
-        on(self.speak.click, self._speak, wanted, [*spoken, *self.history.outputs])
+        on(self.speak.click, self._speak, wanted, spoken)
         on(self.stop.click, self._stop, [self.take], [])
         self.history.wire(on, root.load, self.status)
 
@@ -167,12 +181,14 @@ class _Page:
         return [voice.name for voice in offer.voices]
 
     async def _speak(self, values: dict[Any, Any], asked: gr.Request) -> AsyncGenerator[Update]:
+        if not values[self.text].strip():
+            raise BadInput("There is nothing to speak yet. Type a text above.")
         request = self._request(values)
         take = self._sounds.begin(request, ticket(asked, self._service.config))
         try:
             yield self._beginning(take)
             await take.begun()
-            yield self._begun(take, request, asked)
+            yield self._begun(take)
             async for _ in take.going_on(LOOKED_AFTER_S):  # Gradio looks whether the page is open
                 yield {self.status: status_html("Speaking …")}
         except Cancelled:
@@ -180,14 +196,12 @@ class _Page:
         except AllTalkError as error:
             yield {**self._at_rest(), self.status: status_html(str(error), wrong=True)}
         else:
-            yield await self._spoken(take, request.text, values[self.history.memory])
+            yield await self._spoken(take, request.text)
         finally:
             take.stop()  # whoever closed the page hears no more
 
     def _request(self, values: Mapping[Any, Any]) -> SpeechRequest:
-        """What the fields ask for. Raises BadInput."""
-        if not values[self.text].strip():
-            raise BadInput("There is nothing to speak yet. Type a text above.")
+        """What the fields ask for."""
         return SpeechRequest(
             values[self.text],
             voice=values[self.voice],
@@ -222,17 +236,18 @@ class _Page:
             self.status: status_html("One moment …"),
         }
 
-    def _begun(self, take: Take, request: SpeechRequest, asked: gr.Request) -> Update:
-        origin = str(asked.headers.get("origin", "")) or "http://127.0.0.1:7851"
-        curl, sdk = code_for(request, origin)
-        return {
-            self.player: player_html(take.name),
-            self.curl: curl,
-            self.sdk: sdk,
-            self.status: status_html("Speaking …"),
-        }
+    def _begun(self, take: Take) -> Update:
+        return {self.player: player_html(take.name), self.status: status_html("Speaking …")}
 
-    async def _spoken(self, take: Take, text: str, memory: list[dict[str, Any]]) -> Update:
+    async def _code(self, values: dict[Any, Any], asked: gr.Request) -> Update:
+        """What a program would send to have the same spoken."""
+        origin = str(asked.headers.get("origin", "")) or "http://127.0.0.1:7851"
+        text = values[self.text] if values[self.text].strip() else _EXAMPLE
+        needs_key = bool(self._config.current.server.api_keys)
+        curl, sdk = code_for(self._request({**values, self.text: text}), origin, needs_key)
+        return {self.curl: curl, self.sdk: sdk}
+
+    async def _spoken(self, take: Take, text: str) -> Update:
         try:
             picture, seconds = await drawn(self._studio, self._sounds, take.name)
         except NotFound:
@@ -241,7 +256,7 @@ class _Page:
         said = "Spoken." if seconds is None else f"Spoken: {clock(seconds)} of sound."
         return {
             **self._at_rest(),
-            **self.history.added(take.name, text, memory),
+            **self.history.adding(take.name, text),
             self.picture: picture,
             self.status: status_html(said),
         }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 from hearing import hear
 from playwright.sync_api import expect
-from visiting import choose
+from visiting import choose, slide
 
 LONG = " ".join(f"Sentence {n} has five words." for n in range(400))
 PLAYING = "() => { const a = document.querySelector('#speak-player audio'); return a && %s; }"
@@ -54,8 +57,42 @@ def test_what_was_spoken_survives_a_reload_and_can_be_deleted(page):
         page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename.endswith(".wav")
     page.get_by_role("button", name="Delete", exact=True).first.click()
+    page.get_by_role("button", name="Really delete it").click()
     expect(page.locator("#clips")).not_to_be_visible()
     assert page.request.get(address).status == 404
+
+
+def test_a_clip_deleted_while_the_next_is_spoken_does_not_come_back(page):
+    speak(page, "first of all.")
+    clip = page.locator("#clips").get_by_role("radio", name="first of all.")
+    expect(clip).to_be_visible()
+    speak(page, " ".join(f"Sentence {n} has five words." for n in range(80)))
+    expect(page.locator("#speak-message")).to_contain_text("Speaking")
+    clip.check()
+    page.get_by_role("button", name="Delete", exact=True).first.click()
+    page.get_by_role("button", name="Really delete it").click()
+    expect(clip).to_have_count(0)
+    expect(page.locator("#clips").get_by_role("radio", name="Sentence 0")).to_be_visible()
+    expect(page.locator("#clips").get_by_role("radio")).to_have_count(1)
+
+
+def test_the_code_for_a_program_follows_the_fields(page):
+    page.get_by_role("button", name="The same from a program").click()
+    curl = page.locator("#speak-curl .cm-content")
+    expect(curl).to_contain_text("Type your text here.")
+    expect(curl).not_to_contain_text("temperature")
+    page.get_by_label("Text to speak").fill("Set, not spoken.")
+    expect(curl).to_contain_text("Set, not spoken.")
+    choose(page, "Voice", "low")
+    page.get_by_role("button", name="Manner and format").click()
+    choose(page, "Format", "flac")
+    slide(page, "Speed", 2)
+    for shown in ('"voice": "low"', '"response_format": "flac"', '"speed": 2'):
+        expect(curl).to_contain_text(shown)
+    expect(page.locator("#speak-sdk")).to_contain_text("voice='low'")
+    words = shlex.split(curl.inner_text())
+    heard = hear(page.request.post(words[1], data=json.loads(words[-1])).body())
+    assert (heard.codec, set(heard.pitches)) == ("flac", {220})
 
 
 def test_two_visitors_do_not_see_each_other_s_clips(page, browser, server, open_page):
