@@ -286,7 +286,8 @@ class Server(Section):
     log_text: bool = False
     """Log the texts that are spoken. They may be private."""
     drain_s: Seconds = 10
-    """How long running requests may go on when the server is told to stop, seconds."""
+    """How long running requests may go on when the server is told to stop, or their engine is
+    changed, seconds."""
     cors_allow_origins: Texts = ("*",)
     """Web pages that may use the server: `*`: any; else their origins, `https://example.com`."""
     allowed_hosts: Texts = ()

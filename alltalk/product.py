@@ -89,7 +89,7 @@ def build(
     pool = BackendPool(
         Hosts(registry, home, cores).make,
         _only_current(store) if solo else store,
-        timing=Timing(bad_takes=settings.speech.bad_takes),
+        timing=_timing(settings),
     )
     lanes = Lanes(max(1, cores - 1))
     live, limits = Requests(), settings.admission
@@ -120,7 +120,7 @@ def build(
         limits = config.admission
         admission.limit(limits.max_waiting_requests, limits.max_waiting_chars)
         answers.limit(config)
-        pool.retime(Timing(bad_takes=config.speech.bad_takes))
+        pool.retime(_timing(config))
         outputs.folder = home.outputs(config.output_folder)
         if logs.is_configured():
             logs.configure(config)
@@ -191,6 +191,10 @@ def _paths(registry: Registry, offers: Sequence[Offer]) -> set[Path]:
                 among = registry.folder(offer.engine) / models
                 found.update(among / voice.name for voice in offer.voices)
     return found
+
+
+def _timing(config: Config) -> Timing:
+    return Timing(bad_takes=config.speech.bad_takes, drain_s=config.server.drain_s)
 
 
 def _document_limits(config: Config) -> DocumentLimits:

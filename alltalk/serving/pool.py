@@ -51,6 +51,11 @@ class BackendPool:
         await self._choice.close(grace_s)
         await self._changes.close()
 
+    @property
+    def timing(self) -> Timing:
+        """What it goes by now."""
+        return self._choice.timing
+
     def retime(self, timing: Timing) -> None:
         """Go by `timing` from now on."""
         self._choice.timing = timing

@@ -460,3 +460,11 @@ async def test_a_saved_backend_whose_engine_is_gone_is_listed_and_can_be_deleted
         assert "key" not in errored["settings"]
         assert await call("DeleteBackend", backend_id=4) == {"result": "Deleted."}
         assert await heard(client) == [220, 220]
+
+
+async def test_how_long_a_change_waits_for_running_requests_is_a_setting(
+    app: FastAPI, service: SpeechService
+) -> None:
+    assert service.pool.timing.drain_s == 10
+    await app.state.control.change_settings({"server.drain_s": 60})
+    assert service.pool.timing.drain_s == 60
