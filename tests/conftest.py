@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from disks import mounted
 
+from alltalk.cores import wait_asleep
+
+wait_asleep()  # as the command does
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_is_imported_is_no_garbage() -> None:

@@ -30,6 +30,7 @@ LAYERS = (
         "torch_compat",
         "draft",
         "memory",
+        "cores",
     ),
     # Each does one part of the work, and knows nothing of the others.
     (

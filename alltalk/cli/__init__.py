@@ -9,6 +9,7 @@ import typer
 
 from alltalk import __version__
 from alltalk.cli import adopt, backends, bench, convert, doctor, keys, models, say, serve, voices
+from alltalk.cores import wait_asleep
 from alltalk.errors import AllTalkError, BadInput, NotFound
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ BAD_INPUT, FAILED = 2, 1
 def main() -> None:
     """Run the command line. Exit code 0: done, 1: failed, 2: asked for what cannot be, 130: ^C."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # leaves as by ^C
+    wait_asleep()
     try:
         app()
     except AllTalkError as error:
