@@ -23,6 +23,7 @@ from alltalk.errors import (
     Refused,
     Unsupported,
 )
+from alltalk.models import installed_in
 from alltalk.registry import Registry
 from alltalk.serving.backend import BackendView
 from alltalk.serving.backend_store import BackendSpec
@@ -64,6 +65,7 @@ class Control:
         self._lane = Lane("control")
         self._busy = False
         self._engines_seen = registry.stamp()
+        self._installed_seen = self._installed()
         self._loading: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
@@ -212,6 +214,27 @@ class Control:
                 logger.error("The changed settings are not used: %s", error)
         if await self._lane.run(self._registry.stamp) != self._engines_seen:
             await self._reload_engines()
+        await self._follow_models()
+
+    async def _follow_models(self) -> None:
+        """Load engines again that have one model for all files, once some came or went.
+
+        Whoever installs or removes them, a command beside the server too: a voice that was
+        installed can be spoken with, and one that is gone is listed no more.
+        """
+        before, after = self._installed_seen, await self._lane.run(self._installed)
+        self._installed_seen = after
+        for backend in self._pool.backends:
+            type = backend.type
+            if backend.enabled and type in before and before[type] != after.get(type):
+                self._begin(self._load_again(backend, {}, "models"))
+
+    def _installed(self) -> dict[str, object]:
+        """Engine with one model for all files → another value once some came or went."""
+        manifests = self._registry.manifests.items()
+        rules = {name: manifest.models for name, manifest in manifests if manifest.models.needs}
+        folders = {name: self._registry.folder(name) / rule.folder for name, rule in rules.items()}
+        return {name: installed_in(folder) for name, folder in folders.items()}
 
     async def _reload_engines(self) -> None:
         """Have running backends go by what their engines' files say now.
@@ -239,9 +262,14 @@ class Control:
         self._registry.rescan()
         return stamp
 
-    async def _load_again(self, backend: BackendView, own: Mapping[str, Any]) -> None:
-        """With changes of its `own`: the current one beside the old, others in its place."""
-        logger.info("The settings of %s were changed; it is loaded again.", backend.type)
+    async def _load_again(
+        self, backend: BackendView, own: Mapping[str, Any], what: str = "settings"
+    ) -> None:
+        """With changes of its `own`: the current one beside the old, others in its place.
+
+        `what` of its engine was changed.
+        """
+        logger.info("The %s of %s were changed; it is loaded again.", what, backend.type)
         try:
             if backend.current:
                 await self._pool.swap(settings=own)
@@ -252,7 +280,7 @@ class Control:
         except NotFound:
             logger.info("%s was removed meanwhile.", backend.type)
         except AllTalkError as error:
-            logger.error("%s goes on with its old settings: %s", backend.type, error)
+            logger.error("%s goes on with its old %s: %s", backend.type, what, error)
 
     def _renewed(self, spec: BackendSpec, offer: Offer) -> Offer:
         """`offer` by what the engine's files say now, in what needs no loading."""

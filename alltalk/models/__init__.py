@@ -8,7 +8,7 @@ those who look at it from time to time, such as the pages.
 from alltalk.models.advice import best_engine, better_voice
 from alltalk.models.catalogue import Catalogue, ModelEntry, ModelFile
 from alltalk.models.downloads import Hub, Progress
-from alltalk.models.installed import ModelState
+from alltalk.models.installed import ModelState, installed_in
 from alltalk.models.installs import Installs, InstallState, InstallView
 from alltalk.models.store import ListedModel, ModelCatalogue
 
@@ -26,4 +26,5 @@ __all__ = [
     "Progress",
     "best_engine",
     "better_voice",
+    "installed_in",
 ]

@@ -23,6 +23,9 @@ from alltalk.models.catalogue import ModelEntry, ModelFile
 from alltalk.models.partial import digest_of
 from alltalk.models.unpack import unpack
 
+RECORDS = ".installed"
+"""Folder of what tells which models were put in place."""
+
 
 class ModelState(StrEnum):
     """How much of a model is there."""
@@ -53,7 +56,7 @@ class InstalledModel:
         """Where the files are, or will be."""
         self.staging = base / ".partial" / entry.name
         self.claim_file = base / ".partial" / f"{entry.name}.lock"
-        self._record = base / ".installed" / f"{entry.name}.json"
+        self._record = base / RECORDS / f"{entry.name}.json"
 
     @property
     def state(self) -> ModelState:
@@ -207,6 +210,15 @@ class InstalledModel:
         for folder in sorted(inside, key=lambda each: len(each.parts), reverse=True):
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def installed_in(folder: Path) -> object:
+    """Another value once a model was installed among the files in `folder`, or removed there."""
+    try:
+        records = sorted((folder / RECORDS).glob("*.json"))
+        return [(record.name, record.stat().st_mtime_ns) for record in records]
+    except OSError:  # one went meanwhile
+        return None
 
 
 def _paths(folder: Path) -> list[str]:
