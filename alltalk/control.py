@@ -94,17 +94,18 @@ class Control:
             return await self._pool.swap(engine, model)
 
     async def switch(self, what: Switch, on: bool) -> bool:
-        """Turn `what` on or off; False when it is so already.
+        """Turn `what` on or off; False when it is set so already.
 
-        Raises Unsupported where the engine or this machine cannot, and what `load` raises.
+        What is set to on without being in effect can be turned off. Raises Unsupported where the
+        engine or this machine cannot turn it on, and what `load` raises.
         """
         with self._alone():
             offer = self._offer()
             status = status_of(self._registry, offer.engine, offer)
-            if status.is_on(what) == on:
-                return False
             if on and (obstacle := status.obstacle(what)):
                 raise Unsupported(obstacle)
+            if status.asked(what) == on:
+                return False
             await self._pool.swap(settings={SWITCH_SETTINGS[what]: on})
             return True
 

@@ -151,6 +151,21 @@ async def test_deepspeed_is_switched_where_it_is_installed(
     assert again.json() == {"status": "success", "message": "DeepSpeed is already enabled"}
 
 
+async def test_deepspeed_that_was_asked_for_and_does_not_run_can_be_turned_off(
+    client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "packages" / "deepspeed").mkdir(parents=True)
+    (tmp_path / "packages" / "deepspeed" / "__init__.py").touch()
+    with monkeypatch.context() as installed:
+        installed.syspath_prepend(tmp_path / "packages")
+        await client.post("/api/deepspeed?new_deepspeed_value=True", headers=EMPTY_JSON)
+    assert (await current(client))["deepspeed_enabled"] is False
+    off = await client.post("/api/deepspeed?new_deepspeed_value=False", headers=EMPTY_JSON)
+    assert off.json() == {"status": "deepspeed-success"}
+    again = await client.post("/api/deepspeed?new_deepspeed_value=False", headers=EMPTY_JSON)
+    assert again.json() == {"status": "success", "message": "DeepSpeed is already disabled"}
+
+
 async def test_an_engine_without_a_mode_says_so(client: httpx.AsyncClient) -> None:
     await client.post("/api/enginereload?engine=espeak")
     for path in ("deepspeed?new_deepspeed_value=1", "lowvramsetting?new_low_vram_value=1"):
