@@ -12,6 +12,7 @@ from hearing import hear
 from held import HeldHome
 from live import Live, live_server
 
+several_servers = pytest.mark.timeout(400)
 SIX = ("alloy", "echo", "fable", "nova", "onyx", "shimmer")
 
 
@@ -123,6 +124,7 @@ def test_R30_settings_that_do_not_hold_are_told_and_not_used(
         http.get("/api/reload_config")
 
 
+@several_servers
 def test_R48_a_voice_map_is_in_force_at_once_and_after_a_restart(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -142,6 +144,7 @@ def test_R48_all_six_names_are_needed(http: httpx.Client) -> None:
     assert answer.status_code == 422
 
 
+@several_servers
 def test_another_engine_and_model_are_still_chosen_after_a_restart(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
