@@ -12,7 +12,7 @@ from alltalk.documents import DocumentStore, Limits
 from alltalk.home import Home
 from alltalk.product import Product, build, running
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long a test waits for what must come."""
 
 

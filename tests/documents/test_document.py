@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from anything import steady
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +103,7 @@ edits = st.lists(
 )
 
 
+@steady
 @given(edits)
 def test_whatever_is_done_no_line_is_lost_or_doubled(steps):
     whole, expected, count = document("0"), {"0"}, 1

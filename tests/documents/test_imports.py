@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from anything import steady
 from books import CONTAINER, epub, package
 from hypothesis import given
 from hypothesis import strategies as st
@@ -238,6 +239,7 @@ def test_embedded_fonts_may_be_encrypted():
     assert texts("a.epub", epub({"a.xhtml": "<p>x</p>"}, {"META-INF/encryption.xml": fonts}))
 
 
+@steady
 @given(st.text(max_size=3_000))
 def test_no_word_of_a_pasted_text_is_lost(text):
     words = "".join(text.split())
@@ -252,6 +254,7 @@ def test_no_word_of_a_pasted_text_is_lost(text):
         assert all(0 < len(line.text) <= LONGEST_LINE for line in lines)
 
 
+@steady
 @given(st.text(max_size=500))
 def test_any_markdown_and_any_page_can_be_read(text):
     list(read_markdown(text, MOST))

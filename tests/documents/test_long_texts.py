@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
-import json
 import re
 import threading
 
 import av
 import pytest
 from hearing import hear
+from held import HeldEngine
 
 from alltalk.documents import ExportFormat, Folder, Line, LineState, Manner, Text, read_plain
 from alltalk.errors import BadInput, NotFound
 from alltalk.home import Home
 from alltalk.long_texts import LongTexts
 from alltalk.product import build, running
-from alltalk.speech import SpeechRequest, Ticket
+from alltalk.speech import Recorded, SpeechRequest, Ticket
 
 VOICES = {"tone-300": 300, "tone-500": 500, "low": 220}
 
@@ -228,110 +228,156 @@ async def test_pieces_of_all_engines_have_the_document_s_rate(texts):
         await texts.create("x", text, sample_rate=1)
 
 
-class TestSlowly:
-    """With an engine that takes its time, and obeys words that make it fail."""
+async def test_an_engine_that_fails_again_and_again_stops_the_reading(tmp_path):
+    folder = tmp_path / "engines" / "tone"
+    folder.mkdir(parents=True)
+    (folder / "model_settings.json").write_text('{"settings": {"faults": true}}')
+    product = build(Home(tmp_path), engine="tone", environ={})
+    async with running(product, tended=False):
+        await product.pool.ready()
+        texts = product.long_texts
+        folder = await made(texts, "one", *["boom"] * 8, "two")
+        await spoken(texts, folder)
+        progress = await texts.progress(folder.id)
+    assert progress.problem
+    assert 3 <= len(progress.failures) <= 4
+    assert folder.state(folder.document.lines[-1]) is LineState.NEW
+
+
+class TestWhileItSpeaks:
+    """With an engine that says no further word until it is let to."""
 
     @pytest.fixture
-    async def product(self, tmp_path):
-        folder = tmp_path / "engines" / "tone"
-        folder.mkdir(parents=True)
-        settings = {"settings": {"step_s": 0.02, "faults": True, "hang_s": 600}}
-        (folder / "model_settings.json").write_text(json.dumps(settings))
-        product = build(Home(tmp_path), engine="tone", environ={})
-        async with running(product, tended=False):
-            await product.pool.ready()
-            yield product
+    def held(self, product, monkeypatch) -> HeldEngine:
+        """The engine of `product`."""
+        return HeldEngine(monkeypatch)
 
-    async def test_stopping_keeps_what_is_finished_and_going_on_does_the_rest(self, texts, until):
-        folder = await made(texts, *["a b c d e f g h"] * 30)
+    @pytest.fixture
+    def lines_done(self, texts, until):
+        """`await lines_done(folder, 2)`: return once so many are, and the next two are begun."""
+
+        async def wait(folder: Folder, count: int) -> None:
+            async def done() -> bool:
+                told = await texts.progress(folder.id)
+                assert told.lines_done <= count
+                return told.lines_done == count and told.speaking == {count + 1, count + 2}
+
+            await until(done)
+
+        return wait
+
+    async def test_stopping_keeps_what_is_finished_and_going_on_does_the_rest(
+        self, held, texts, lines_done
+    ):
+        folder = await made(texts, *["a b c d"] * 12)
         progress = await texts.speak(folder.id)
         assert progress.state == "speaking"
-
-        async def begun() -> bool:
-            return (await texts.progress(folder.id)).lines_done >= 2
-
-        await until(begun)
+        held.let_speak(2 * 4)
+        await lines_done(folder, 2)
         told = await texts.progress(folder.id)
         assert told.time_left_s is not None
         assert told.time_left_s > 0
-        assert told.speaking
         await texts.stop(folder.id)
         stopped = await texts.progress(folder.id)
         assert (stopped.state, stopped.time_left_s, stopped.problem) == ("idle", None, "")
-        assert stopped.failures == {}
-        assert 2 <= stopped.lines_done < 30
+        assert (stopped.failures, stopped.lines_done) == ({}, 2)
         kept = dict(folder.pieces)
+        held.let_speak()
         await spoken(texts, folder)
-        assert states(folder) == "s" * 30
+        assert states(folder) == "s" * 12
         assert all(folder.pieces[id] == piece for id, piece in kept.items())
 
-    async def test_begun_again_while_it_stops_no_line_is_left_out(self, texts, until):
-        folder = await made(texts, *["a b c d"] * 6)
+    async def test_begun_again_while_it_stops_no_line_is_left_out(
+        self, held, product, texts, until, monkeypatch
+    ):
+        """The line that waited ends before the one that was spoken, as may happen."""
+        service, lines = product.service, ("one", "two", "three", "four")
+        recorded, may_end = service.recorded, {line: asyncio.Event() for line in lines}
+
+        async def ending_late(request: SpeechRequest, ticket: Ticket) -> Recorded:
+            try:
+                return await recorded(request, ticket)
+            finally:
+                await may_end[request.text].wait()
+
+        monkeypatch.setattr(service, "recorded", ending_late)
+
+        def live(count: int):
+            async def so_many() -> bool:
+                return len(service.requests) == count
+
+            return until(so_many)
+
+        folder = await made(texts, *lines)
         await texts.speak(folder.id)
-
-        async def both() -> bool:
-            return len((await texts.progress(folder.id)).speaking) == 2
-
-        await until(both)
+        await live(2)
         stopping = asyncio.create_task(texts.stop(folder.id))
-        await asyncio.sleep(0)  # it has let go of both, and neither has ended
+        await live(0)  # it has let go of both, and neither has ended
         await texts.speak(folder.id)
+        may_end["two"].set()
+        await live(1)  # which is begun again: the first line was passed over
+        held.let_speak()
+        for each in may_end.values():
+            each.set()
         await stopping
         await texts._readings[folder.id].ended()
-        assert states(folder) == "s" * 6
+        assert states(folder) == "ssss"
 
-    async def test_a_restart_in_the_middle_loses_no_finished_line(self, product, texts, until):
-        folder = await made(texts, *["a b c d"] * 30)
+    async def test_a_restart_in_the_middle_loses_no_finished_line(
+        self, held, product, texts, lines_done
+    ):
+        folder = await made(texts, *["a b c d"] * 12)
         await texts.speak(folder.id)
-
-        async def begun() -> bool:
-            return (await texts.progress(folder.id)).lines_done >= 2
-
-        await until(begun)
+        held.let_speak(2 * 4)
+        await lines_done(folder, 2)
         await texts.close()
-        done = states(folder).count("s")
+        held.let_speak()
         other = build(product.home, engine="tone", environ={})
         async with running(other, tended=False):
             again = await other.long_texts.open(folder.id)
             assert again is not folder
-            assert states(again).count("s") == done >= 2
+            assert states(again) == "ss" + "n" * 10
             await spoken(other.long_texts, again)
-            assert states(again) == "s" * 30
+            assert states(again) == "s" * 12
 
-    async def test_a_live_request_is_spoken_before_the_rest_of_a_document(self, product, texts):
-        folder = await made(texts, *["a b c d e f g h"] * 20)
-        await texts.speak(folder.id)
-        await product.service.whole(SpeechRequest("hello", voice="low"), Ticket("live"))
-        assert (await texts.progress(folder.id)).lines_done < 10
-        await texts.stop(folder.id)
+    async def test_a_live_request_is_spoken_before_the_rest_of_a_document(
+        self, held, product, texts, until, lines_done
+    ):
+        def in_line(count: int):
+            async def so_many() -> bool:
+                return [each.usages for each in product.pool.backends] == [count]
 
-    async def test_edits_and_moves_while_it_is_spoken_are_honoured(self, texts, until):
+            return until(so_many)
+
         folder = await made(texts, *["a b c d"] * 12)
         await texts.speak(folder.id)
+        await in_line(2)
+        live = product.service.whole(SpeechRequest("hello", voice="low"), Ticket("live"))
+        hello = asyncio.create_task(live)
+        await in_line(3)
+        held.let_speak(4 + 1)  # the line under way, and one word more: whose?
+        async with asyncio.timeout(60):
+            assert pitches(await hello) == [220]
+        await lines_done(folder, 1)
+        await texts.stop(folder.id)
 
-        async def begun() -> bool:
-            return (await texts.progress(folder.id)).lines_done >= 1
-
-        await until(begun)
+    async def test_edits_and_moves_while_it_is_spoken_are_honoured(self, held, texts, lines_done):
+        folder = await made(texts, *["a b c d"] * 12)
+        await texts.speak(folder.id)
+        held.let_speak(4)
+        await lines_done(folder, 1)
         await texts.change(
             folder.id,
             lambda d: d.edited([1], text="changed").without([5]).moved(12, 2),
         )
+        held.let_speak()
         await texts._readings[folder.id].ended()
         assert states(folder) == "s" * 11
         assert folder.pieces[1].text == "changed"
         assert [line.id for line in folder.document.lines][:3] == [1, 2, 12]
 
-    async def test_an_engine_that_fails_again_and_again_stops_the_reading(self, texts):
-        folder = await made(texts, "one", *["boom"] * 8, "two")
-        await spoken(texts, folder)
-        progress = await texts.progress(folder.id)
-        assert progress.problem
-        assert 3 <= len(progress.failures) <= 4
-        assert folder.state(folder.document.lines[-1]) is LineState.NEW
-
-    async def test_deleting_a_document_ends_its_reading(self, product, texts, until):
-        folder = await made(texts, *["a b c d"] * 30)
+    async def test_deleting_a_document_ends_its_reading(self, held, product, texts, until):
+        folder = await made(texts, *["a b c d"] * 12)
         await texts.speak(folder.id)
 
         async def begun() -> bool:
@@ -344,8 +390,10 @@ class TestSlowly:
             await texts.open(folder.id)
         assert not folder.path.exists()
 
-    async def test_a_request_that_somebody_cancels_stops_the_reading(self, product, texts, until):
-        folder = await made(texts, *["a b c d"] * 30)
+    async def test_a_request_that_somebody_cancels_stops_the_reading(
+        self, held, product, texts, until
+    ):
+        folder = await made(texts, *["a b c d"] * 12)
         await texts.speak(folder.id, client="192.0.2.7")
 
         async def begun() -> bool:
@@ -413,7 +461,7 @@ async def test_an_export_that_nobody_waits_for_ends(texts, tmp_path):
 
     def hold(share: float) -> None:
         loop.call_soon_threadsafe(begun.set)
-        asyncio.run_coroutine_threadsafe(on.wait(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(on.wait(), loop).result(60)
 
     task = asyncio.create_task(texts.export(folder.id, ExportFormat.named("mp3"), written=hold))
     await begun.wait()

@@ -18,15 +18,18 @@ class HeldEngine:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._speaks = threading.Event()
+        self._speaks, self._words = threading.Event(), threading.Semaphore(0)
         monkeypatch.setattr(Tone, "_work", lambda tone: self._wait())
 
-    def let_speak(self) -> None:
-        """From now on each word takes no time."""
-        self._speaks.set()
+    def let_speak(self, words: int = 0) -> None:
+        """From now on each word takes no time; or so many, and the next one waits again."""
+        if words:
+            self._words.release(words)
+        else:
+            self._speaks.set()
 
     def _wait(self) -> Generator[None]:
-        while not self._speaks.wait(HEARTBEAT_S):
+        while not (self._speaks.is_set() or self._words.acquire(timeout=HEARTBEAT_S)):
             yield None
 
 
