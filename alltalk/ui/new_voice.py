@@ -15,7 +15,7 @@ from alltalk.product import Product
 from alltalk.ui.long_text_view import clock, shown_text, status_html
 from alltalk.ui.parts import Update, connect, uploaded
 from alltalk.ui.picture import picture_html
-from alltalk.voices import NewVoice
+from alltalk.voices import TRANSCRIPT_CHARS, NewVoice
 
 ANY = "Any"
 _NO_CLONING = (
@@ -53,7 +53,7 @@ class NewVoiceForm:
             self._said = gr.Textbox(
                 label="What is said in the recording",
                 placeholder="Some engines clone better so.",
-                max_length=10_000,
+                max_length=TRANSCRIPT_CHARS,
             )
         self._replace = gr.Checkbox(label="Replace a voice of that name")
         self._add_button = gr.Button("Add this voice", variant="primary")

@@ -1,4 +1,4 @@
-"""The Voices page: voices heard, added, renamed, deleted, named for OpenAI clients, converted."""
+"""The Voices page: voices heard, added, changed, deleted, named for OpenAI clients, converted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 import gradio as gr
 
 from alltalk.engine import Voice
-from alltalk.errors import BadInput, Unsupported
+from alltalk.errors import BadInput, NotFound, Unsupported
 from alltalk.product import Product
 from alltalk.speech import SpeechRequest
 from alltalk.studio import PREVIEW, not_heard
+from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.new_voice import NewVoiceForm
@@ -20,6 +21,7 @@ from alltalk.ui.parts import Update, choice, connect, opened, table_html, ticket
 from alltalk.ui.player import player_html
 from alltalk.ui.rvc_voices import RvcVoices
 from alltalk.ui.sounds import Sounds
+from alltalk.voices import TRANSCRIPT_CHARS, is_recorded
 
 
 def tab(product: Product, sounds: Sounds) -> None:
@@ -45,9 +47,21 @@ class _Page:
         self.about = gr.HTML(elem_id="voices-about")
         self.player = gr.HTML(elem_id="voices-player")
         with gr.Row():
-            self.new_name = gr.Textbox(label="New name", max_lines=1, min_width=200)
+            self.new_name = gr.Textbox(label="New name", max_lines=1, scale=2, min_width=200)
             self.rename = gr.Button("Rename", min_width=100)
-            self.delete = gr.Button("Delete this voice", variant="stop", min_width=100)
+            self.deletion = AskedTwice("Delete this voice", "voices-delete", min_width=100)
+        self.deletion.build_question("Really delete it")
+        with gr.Row():
+            self.said = gr.Textbox(
+                label="Transcript",
+                placeholder="What is said in its recording: some engines clone better so.",
+                max_length=TRANSCRIPT_CHARS,
+                interactive=False,
+                scale=3,
+                min_width=200,
+            )
+            self.transcribe = gr.Button("Save the transcript", min_width=100, interactive=False)
+        self.shown_voice = gr.State("")
         with gr.Accordion("Add a voice", open=True):
             self.new = NewVoiceForm(product)
         with gr.Accordion("OpenAI's voice names", open=False):
@@ -61,18 +75,23 @@ class _Page:
             connect(trigger, call, inputs, outputs, self.message)
 
         opened(lambda event: on(event, self._again, [self.chosen], shown))
+        described = [self.about, self.said, self.transcribe, self.shown_voice]
         self.chosen.change(  # tells nothing: a message about what was done stays
             self._describe,
             [self.chosen],
-            [self.about],
+            described,
             concurrency_limit=None,
             show_progress="hidden",
             api_visibility="private",
         )
         on(self.hear.click, self._hear, [self.chosen], [self.player])
-        on(self.rename.click, self._rename, [self.chosen, self.new_name], [*shown, self.new_name])
-        on(self.delete.click, self._delete, [self.chosen], [*shown, self.player])
-        self.new.wire(self._list, shown)
+        renamed = [*shown, *described, self.new_name]
+        on(self.rename.click, self._rename, [self.chosen, self.new_name], renamed)
+        on(self.transcribe.click, self._transcribe, [self.shown_voice, self.said], described)
+        self.deletion.wire(self.chosen, self._loss, self.message)
+        gone = [*shown, *described, self.player, *self.deletion.outputs]
+        on(self.deletion.really.click, self._delete, [self.deletion.meant], gone)
+        self.new.wire(self._changed, [*shown, *described])
         self.names.wire()
 
     async def _voices(self) -> tuple[Sequence[Voice], Mapping[str, Voice]]:
@@ -91,6 +110,11 @@ class _Page:
             **self.new.offering(),
         }
 
+    async def _changed(self, chosen: str | None = None) -> Update:
+        """The list, and what it says of the chosen one: a name may have another voice by now."""
+        update = await self._list(chosen)
+        return {**update, **await self._describe(update[self.chosen]["value"])}
+
     async def _again(self, now: str | None) -> Update:
         """The list as it is now; what is chosen stays so."""
         update = await self._list(now)
@@ -100,13 +124,19 @@ class _Page:
     async def _describe(self, name: str | None) -> Update:
         heard, listed = await self._voices()
         voice = listed.get(name or "")
+        can = voice is not None and is_recorded(voice)
+        editor = {
+            self.said: gr.update(value=voice.transcript if voice else "", interactive=can),
+            self.transcribe: gr.update(interactive=can),
+            self.shown_voice: name or "",
+        }
         if voice is None:
-            return {self.about: ""}
+            return {**editor, self.about: ""}
         clips = len(voice.clips)
         kind = f"{clips} recording{'s' * (clips > 1)}" if clips else "Part of the engine"
         rows = [[kind, voice.language or "any", voice.transcript or "none"]]
         table = table_html(["Made of", "Language", "Transcript"], rows, "")
-        return {self.about: table + status_html(not_heard(voice, heard))}
+        return {**editor, self.about: table + status_html(not_heard(voice, heard))}
 
     async def _hear(self, name: str | None, asked: gr.Request) -> Update:
         wanted, (heard, listed) = _needed(name), await self._voices()
@@ -122,16 +152,31 @@ class _Page:
             raise BadInput("Type the new name first.")
         renamed = await self._studio.change(await self._own(name), to=to)
         said = status_html(f"It is called {renamed.name} now.")
-        return {**await self._list(renamed.name), self.new_name: "", self.message: said}
+        return {**await self._changed(renamed.name), self.new_name: "", self.message: said}
+
+    async def _transcribe(self, name: str, said: str) -> Update:
+        """Of the voice whose transcript the field showed: another may have been chosen since."""
+        changed = await self._studio.change(await self._own(name), transcript=said)
+        known = "saved" if changed.transcript else "removed"
+        done = status_html(f"The transcript of {changed.name} was {known}.")
+        return {**await self._describe(changed.name), self.message: done}
+
+    async def _loss(self, name: str | None) -> str:
+        voice = (await self._voices())[1][await self._own(name)]
+        clips = "its recordings are" if len(voice.clips) > 1 else "its recording is"
+        return f"{voice.name} cannot be brought back once {clips} deleted."
 
     async def _delete(self, name: str | None) -> Update:
         removed = await self._studio.remove(await self._own(name))
         said = status_html(f"{removed.name} was deleted.")
-        return {**await self._list(), self.player: "", self.message: said}
+        gone = {**await self._changed(), **self.deletion.over(), self.player: ""}
+        return {**gone, self.message: said}
 
     async def _own(self, name: str | None) -> str:
         wanted, (_, listed) = _needed(name), await self._voices()
-        if (voice := listed.get(wanted)) and not voice.clips:
+        if (voice := listed.get(wanted)) is None:
+            raise NotFound(f"There is no voice {wanted[:80]!r} any more.")
+        if not voice.clips:
             raise Unsupported(f"{wanted!r} is part of its engine; it cannot be changed.")
         return wanted
 

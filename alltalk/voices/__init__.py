@@ -3,7 +3,7 @@
 from alltalk.voices.files import TRANSCRIPT_CHARS
 from alltalk.voices.library import RECENT_S, Reloaded, VoiceLibrary
 from alltalk.voices.names import find_voice, resolve_voice, voices_of
-from alltalk.voices.registry import Added, NewVoice, VoiceRegistry
+from alltalk.voices.registry import Added, NewVoice, VoiceRegistry, is_recorded
 
 __all__ = [
     "RECENT_S",
@@ -14,6 +14,7 @@ __all__ = [
     "VoiceLibrary",
     "VoiceRegistry",
     "find_voice",
+    "is_recorded",
     "resolve_voice",
     "voices_of",
 ]

@@ -139,7 +139,7 @@ class VoiceRegistry:
 
     def _transcribed(self, voice: Voice, said: str) -> Voice:
         """Raises BadValue, before anything changes, and StorageError."""
-        if voice.name.startswith(LATENT):
+        if not is_recorded(voice):
             raise BadValue("transcript", f"{voice.name!r} has no recording that it could be of")
         if len(said) > TRANSCRIPT_CHARS:
             raise BadValue("transcript", f"has more than {TRANSCRIPT_CHARS:,} characters")
@@ -173,6 +173,11 @@ class VoiceRegistry:
         else:
             write_together([transcript, sidecar, (clip, contents[0])])
         return clip.name
+
+
+def is_recorded(voice: Voice) -> bool:
+    """True where there is sound of it: it is no engine's own voice, nor computed latents."""
+    return bool(voice.clips) and not voice.name.startswith(LATENT)
 
 
 def _stem(name: str) -> str:

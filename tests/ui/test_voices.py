@@ -20,6 +20,10 @@ def listed(page):
     return page.request.get(page.url.split("/ui")[0] + "/api/voices").json()["voices"]
 
 
+def described(page, voice):
+    return page.request.get(page.url.split("/ui")[0] + f"/v1/voices/{voice}").json()
+
+
 def test_a_voice_is_uploaded_heard_renamed_and_deleted(voices, tmp_path, shot):
     clip = tmp_path / "friend.wav"
     clip.write_bytes(wav(tone(5.0)))
@@ -41,8 +45,36 @@ def test_a_voice_is_uploaded_heard_renamed_and_deleted(voices, tmp_path, shot):
     voices.get_by_role("button", name="Rename").click()
     expect(voices.locator("#voices-message")).to_contain_text("pal.wav")
     assert "pal.wav" in listed(voices)
+
+    transcript = voices.get_by_label("Transcript")
+    expect(transcript).to_have_value("Good day.")
+    transcript.fill("Good night.")
+    voices.get_by_role("button", name="Save the transcript").click()
+    expect(voices.locator("#voices-message")).to_contain_text("transcript of pal.wav was saved")
+    expect(voices.locator("#voices-about")).to_contain_text("Good night.")
+    assert described(voices, "pal.wav")["transcript"] == "Good night."
+    choose(voices, "Listed voice", "low")
+    expect(transcript).to_be_disabled()
+    expect(transcript).to_have_value("")
+    choose(voices, "Listed voice", "pal.wav")
+    expect(transcript).to_have_value("Good night.")
+
     voices.get_by_role("button", name="Delete this voice").click()
+    expect(voices.get_by_role("alert")).to_contain_text("pal.wav cannot be brought back")
+    shot(voices, "voices-delete")
+    voices.get_by_role("button", name="Keep it").click()
+    expect(voices.get_by_role("alert")).to_have_count(0)
+    voices.get_by_role("button", name="Delete this voice").click()
+    expect(voices.get_by_role("button", name="Really delete it")).to_be_visible()
+    choose(voices, "Listed voice", "low")  # takes the question back
+    expect(voices.get_by_role("button", name="Really delete it")).to_have_count(0)
+    voices.get_by_role("button", name="Delete this voice").click()
+    expect(voices.locator("#voices-message")).to_contain_text("part of its engine")
+    choose(voices, "Listed voice", "pal.wav")
+    voices.get_by_role("button", name="Delete this voice").click()
+    voices.get_by_role("button", name="Really delete it").click()
     expect(voices.locator("#voices-message")).to_contain_text("pal.wav was deleted")
+    expect(voices.get_by_role("button", name="Really delete it")).to_have_count(0)
     assert "pal.wav" not in listed(voices)
 
 
@@ -113,4 +145,5 @@ def test_what_an_engine_that_does_not_clone_will_not_speak_as_is_told(voices, tm
     voices.get_by_role("button", name="Hear it").click()
     expect(voices.locator("#voices-message").get_by_role("alert")).to_contain_text("another one")
     voices.get_by_role("button", name="Delete this voice").click()
+    voices.get_by_role("button", name="Really delete it").click()
     expect(voices.locator("#voices-message")).to_contain_text("kept.wav was deleted")
