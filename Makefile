@@ -9,7 +9,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 WORKERS := 2
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 # An interpreter that was asked for by name replaces a .venv of another one.
