@@ -46,9 +46,19 @@ def load(folder, model, place, settings):
     (folder / "models" / model / "w.bin").read_bytes()
     return load_tone(folder, "tone-b", place, settings)
 """
+WAITS = """
+import time
+from alltalk.engines.tone.engine import load as load_tone
+
+def load(folder, model, place, settings):
+    while not (folder / "go").exists():
+        time.sleep(0.02)
+    return load_tone(folder, "tone-b", place, settings)
+"""
 ENGINES = {
     "broken": (BROKEN, {}),
     "prints": (PRINTS, {}),
+    "waits": (WAITS, {}),
     "file": (FROM_A_FILE, {"alltalk": {"models": {"files": ["w.bin"]}}}),
 }
 Call = Callable[..., Awaitable[Any]]
@@ -56,7 +66,7 @@ Call = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncGenerator[FastAPI]:
-    """As everywhere, with engines of the home's own, saved backends, and little patience."""
+    """As everywhere, with engines of the home's own, saved backends, and short pauses."""
     for name, (code, sections) in ENGINES.items():
         folder = tmp_path / "engines" / name
         folder.mkdir(parents=True)
@@ -66,7 +76,7 @@ async def app(tmp_path: Path) -> AsyncGenerator[FastAPI]:
     (tmp_path / "backends.json").write_text(json.dumps(saved))
     app = create_app(Home(tmp_path))
     pool = app.state.service.pool
-    pool.retime(Timing(retry_pause_s=0.01, ready_wait_s=5.0))
+    pool.retime(Timing(retry_pause_s=0.01, ready_wait_s=60.0))
     async with app.router.lifespan_context(app):
         await pool.ready()
         yield app
@@ -88,7 +98,7 @@ async def call(client: httpx.AsyncClient) -> Call:
 
 async def status(call: Call, id: int, *wanted: str) -> dict[str, Any]:
     """The backend, once its status is one of `wanted`."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             shown: dict[str, Any] = (await call("ListBackends"))[str(id)]
             if shown["status"] in wanted:
@@ -384,14 +394,14 @@ async def test_an_engine_that_cannot_be_loaded_says_why_and_the_others_speak(
 
 
 async def test_an_engine_that_hangs_while_it_loads_can_be_given_up(
-    call: Call, client: httpx.AsyncClient
+    call: Call, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    await call("AddNewBackend", type_id="tone")
-    await call("EditBackend", backend_id=1, settings={"load_s": 4.0})
+    await call("AddNewBackend", type_id="waits")
     await status(call, 1, "loading")
     assert await heard(client) == [220, 220]
     assert await call("ToggleBackend", backend_id=1, enabled=False) == {"result": "Success."}
-    await call("EditBackend", backend_id=1, settings={"load_s": 0})
+    assert (await status(call, 1, "disabled"))["enabled"] is False
+    (tmp_path / "engines/waits/go").touch()
     await call("ToggleBackend", backend_id=1, enabled=True)
     await status(call, 1, "running")
 

@@ -81,16 +81,16 @@ async def test_a_second_change_at_once_is_told_so_and_the_server_speaks_meanwhil
 
 
 async def test_a_request_ends_on_the_model_that_it_began_with(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, service: SpeechService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    service.pool.retime(Timing(drain_s=3600))
     held = HeldEngine(monkeypatch)
     book = {"text_input": "word " * 30, "character_voice_gen": "low"}
     speaking = asyncio.ensure_future(client.post("/api/tts-generate", data=book))
-    while not (await client.get("/api/requests")).json()["requests"]:  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await until(lambda: service.pool.backends[0].usages)
     loading = asyncio.ensure_future(client.post("/api/reload?tts_method=tone-b"))
-    while (await current(client))["current_model_loaded"] != "tone-b":  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await until(lambda: service.pool.backends[0].current_model == "tone-b")
+    assert (await current(client))["current_model_loaded"] == "tone-b"
     held.let_speak()
     assert (await loading).json()["status"] == "model-success"
     url = (await speaking).json()["output_file_url"]
@@ -274,13 +274,13 @@ async def test_a_change_of_settings_does_not_wait_for_those_who_speak_on_other_b
     service: SpeechService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    service.pool.retime(Timing(drain_s=60))
+    service.pool.retime(Timing(drain_s=3600))
     await service.pool.add(BackendSpec(0, "tone"))
     await until(lambda: len(running(service)) == 2)
     engine = HeldEngine(monkeypatch)
     talks = [asyncio.create_task(heard(client)) for _ in range(2)]
     await until(lambda: [each.usages for each in running(service)] == [1, 1])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await app.state.control.change_engine_settings("tone", {"slots": 4}) == 2
     assert [each.done() for each in talks] == [False, False]
     engine.let_speak()
@@ -310,8 +310,8 @@ async def test_a_backend_that_goes_while_settings_change_does_not_undo_them(
     assert (saved["settings"]["slots"], running(service)[0].max_usages) == (4, 4)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

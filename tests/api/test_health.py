@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from alltalk import __version__
 from alltalk.app import create_app
 from alltalk.config import Config
+from alltalk.engines.tone.plain import Tone
 from alltalk.home import Home
 
 KEYS = {
@@ -39,8 +41,14 @@ async def ready(http):
         yield http
 
 
-async def test_health_is_503_with_every_key_until_an_engine_can_speak(http):
-    app = http.app
+async def test_health_is_503_with_every_key_until_an_engine_can_speak(http, monkeypatch):
+    app, may_load = http.app, threading.Event()
+
+    def load(*arguments):
+        assert may_load.wait(60)
+        return Tone(*arguments)
+
+    monkeypatch.setattr("alltalk.engines.tone.engine.Tone", load)
     await app.state.service.pool.start()
     try:
         answer = await http.get("/health")
@@ -50,6 +58,7 @@ async def test_health_is_503_with_every_key_until_an_engine_can_speak(http):
         assert (report["status"], report["engine_ready"]) == ("starting", False)
         assert report["routing"]["accepts_requests"] is False
     finally:
+        may_load.set()
         await app.state.service.pool.close()
 
 

@@ -54,8 +54,8 @@ def client_at(app: FastAPI, address: str, key: str = "") -> httpx.AsyncClient:
 
 
 async def until_live(service: SpeechService, count: int) -> None:
-    """Return once so many requests are being served."""
-    async with asyncio.timeout(30):
+    """Return once so many requests are being served; those asked for after it come later."""
+    async with asyncio.timeout(60):
         while len(service.requests) != count:  # noqa: ASYNC110  # nothing rings for a test
             await asyncio.sleep(0.001)
 
@@ -125,13 +125,14 @@ async def test_a_full_server_refuses_before_any_work_in_the_shape_of_the_api(
 
 
 @pytest.mark.parametrize("door", ["generate", "openai"])
-async def test_a_request_past_its_deadline_is_told_504(tmp_path: Path, door: str) -> None:
+async def test_a_request_past_its_deadline_is_told_504(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
     (tmp_path / "confignew.json").write_text('{"admission": {"deadline_s": 0.05}}')
     app = create_app(Home(tmp_path), engine="tone")
     async with app.router.lifespan_context(app), client_at(app, "127.0.0.1") as client:
-        pool = app.state.service.pool
-        await pool.edit(0, settings={"step_s": 0.5})
-        await pool.ready()
+        await app.state.service.pool.ready()
+        HeldEngine(monkeypatch)
         answer = await DOORS[door](client)
         assert answer.status_code == 504
         assert "0.05 s" in message_in(answer)
@@ -142,7 +143,9 @@ async def test_who_is_no_admin_sees_and_stops_its_own_requests_only(
     app: FastAPI, client: httpx.AsyncClient, service: SpeechService, held: HeldEngine
 ) -> None:
     async with client_at(app, "10.0.0.1") as ann, client_at(app, "10.0.0.2") as ben:
-        anns, bens = (asyncio.ensure_future(DOORS["generate"](each)) for each in (ann, ben))
+        anns = asyncio.ensure_future(DOORS["generate"](ann))
+        await until_live(service, 1)
+        bens = asyncio.ensure_future(DOORS["generate"](ben))
         await until_live(service, 2)
         assert [each["client"] for each in await listed(ann)] == ["10.0.0.1"]
         assert [each["client"] for each in await listed(ben)] == ["10.0.0.2"]
@@ -169,26 +172,31 @@ async def test_requests_belong_to_the_key_they_came_with_not_to_the_address(
         client_at(app, "127.0.0.1", "at-ben") as ben,
         client_at(app, "127.0.0.1", "at-root") as root,
     ):
+        await app.state.service.pool.ready()
         held = HeldEngine(monkeypatch)
-        speaking = [asyncio.ensure_future(DOORS["generate"](each)) for each in (ann, ben)]
+        anns = asyncio.ensure_future(DOORS["generate"](ann))
+        await until_live(app.state.service, 1)
+        bens = asyncio.ensure_future(DOORS["generate"](ben))
         await until_live(app.state.service, 2)
         assert [each["client"] for each in await listed(ann)] == ["ann"]
         assert [each["client"] for each in await listed(root)] == ["ann", "ben"]
         assert (await ben.put("/api/stop-generation")).json()["cancelled"] == 1
         held.let_speak()
-        assert [each.status_code for each in await asyncio.gather(*speaking)] == [200, 499]
+        assert [each.status_code for each in await asyncio.gather(anns, bens)] == [200, 499]
 
 
 async def test_stopping_narrowed_to_an_id_leaves_the_clients_other_requests(
     client: httpx.AsyncClient, service: SpeechService, held: HeldEngine
 ) -> None:
-    speaking = [asyncio.ensure_future(DOORS["generate"](client)) for _ in range(2)]
+    first = asyncio.ensure_future(DOORS["generate"](client))
+    await until_live(service, 1)
+    second = asyncio.ensure_future(DOORS["generate"](client))
     await until_live(service, 2)
     id = (await listed(client))[1]["id"]
     stopped = await client.put("/api/stop-generation", params={"request_id": id})
     assert stopped.json()["cancelled"] == 1
     held.let_speak()
-    assert [each.status_code for each in await asyncio.gather(*speaking)] == [200, 499]
+    assert [each.status_code for each in await asyncio.gather(first, second)] == [200, 499]
 
 
 async def test_a_tag_that_a_client_sent_is_listed_and_cancels_nothing(
