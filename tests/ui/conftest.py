@@ -11,7 +11,9 @@ import pytest
 from live import Live, live_server
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
+MOST_S = 900
+"""A page does much for one click, and with other programs on its cores it takes its time."""
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio")
 STILL = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 HEARING = (
@@ -21,12 +23,20 @@ HEARING = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(MOST_S))
+
+
 @pytest.fixture(scope="module")
 def browser(needs: Callable[[str], str]) -> Iterator[Browser]:
     """Chromium, which may play sound unasked and has a microphone that beeps."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=needs("chromium"), args=[*QUIET, *STILL, *HEARING]
+            executable_path=needs("chromium"),
+            args=[*QUIET, *STILL, *HEARING],
+            timeout=PATIENCE_MS,
         )
         yield chromium
         chromium.close()
@@ -82,7 +92,7 @@ def shot() -> Callable[[Page, str], None]:
 
 def opened(page: Page, server: Live) -> Page:
     """The pages of `server`, once they can be used."""
-    page.set_default_timeout(PATIENCE_MS)
+    page.context.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     page.goto(f"{server.url}/ui/")
     expect(page.get_by_role("tab", name="Speak")).to_be_visible()

@@ -16,7 +16,7 @@ from rvc_home import add_rvc
 from visiting import choose, give, slide
 
 ANA, BOB = "Ana/ana.pth", "Bob/bob.pth"
-LONG = " ".join(f"Sentence {n} has five words." for n in range(400))
+LONG = " ".join(f"Sentence {n} has five words." for n in range(1600))
 PLAYING = "() => { const a = document.querySelector('%s audio'); return a && a.currentTime > 0; }"
 
 

@@ -10,7 +10,7 @@ from hearing import hear
 from playwright.sync_api import expect
 from visiting import choose, slide
 
-LONG = " ".join(f"Sentence {n} has five words." for n in range(400))
+LONG = " ".join(f"Sentence {n} has five words." for n in range(1600))
 PLAYING = "() => { const a = document.querySelector('#speak-player audio'); return a && %s; }"
 
 

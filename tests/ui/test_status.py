@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-LONG = " ".join(f"Sentence {n} has five words." for n in range(400))
+LONG = " ".join(f"Sentence {n} has five words." for n in range(1600))
 
 
 def status(page):
