@@ -110,7 +110,7 @@ def _engine(registry: Registry, name: str) -> Finding:
         return Finding(title, f"not installed: {', '.join(missing)}", _how_to_install(manifest))
     models = registry.models(name)
     if not models:
-        folder = registry.folder(name)
+        folder = registry.folder(name) / manifest.models.folder
         advice = f"See `alltalk models list {name}`, or put a model of your own into {folder}."
         return Finding(title, "installed, no model", advice)
     return Finding(title, f"{len(models)} model{'s' * (len(models) > 1)}: {', '.join(models[:5])}")
