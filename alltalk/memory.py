@@ -12,14 +12,22 @@ from pathlib import Path
 def give_back() -> None:
     """Collect garbage, and have the C library return what is free.
 
-    glibc keeps freed memory for the next crowd; without this a server stays as large as its
-    busiest minute. Blocks for some milliseconds. Elsewhere than on glibc it only collects.
+    Blocks for some hundred milliseconds. Elsewhere than on glibc it only collects.
     """
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Have the C library return what is free, which holds up no other thread of Python's.
+
+    glibc keeps freed memory for the next crowd; without this a server stays as large as its
+    busiest minute, and as large as loading a model made it. Elsewhere it does nothing.
+    """
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if malloc_trim is not None:
+            malloc_trim(0)
 
 
 def used_bytes() -> int | None:

@@ -126,7 +126,9 @@ def build(
             logs.configure(config)
 
     control = Control(config, registry, pool, library, apply)
-    upkeep = Upkeep(lambda: config.current, outputs, cache, live, control.follow)
+    upkeep = Upkeep(
+        lambda: config.current, outputs, cache, live, control.follow, lambda: pool.offers
+    )
     studio = Studio(home, library, lambda: config.current.voices)
     long_texts = LongTexts(home, service, lambda: _document_limits(config.current))
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from alltalk.cache import Cache
 from alltalk.config import Config
 from alltalk.errors import AllTalkError
-from alltalk.memory import give_back
+from alltalk.memory import give_back, trim
 from alltalk.outputs import Outputs
 from alltalk.serving.lane import Lane
 from alltalk.serving.requests import Requests
@@ -37,14 +37,20 @@ class Upkeep:
         cache: Cache,
         requests: Requests,
         follow: Callable[[], Awaitable[None]],
+        offers: Callable[[], tuple[object, ...]],
     ) -> None:
-        """`follow` takes over what was changed on disk since it was called last."""
+        """`follow` takes over what was changed on disk since it was called last.
+
+        `offers`: what can be spoken with now; other objects once something was loaded.
+        """
         self._config, self._outputs, self._follow = config, outputs, follow
         self._cache, self._requests = cache, requests
         self._lane = Lane("upkeep")
         self._cleaned_at = float("-inf")
         self._swept_at = time.monotonic()
         self._freed_at_request = 0
+        self._offers = offers
+        self._trimmed_for: tuple[object, ...] = ()
 
     async def run(self) -> None:
         """Until cancelled. What fails is told, and tried again."""
@@ -71,11 +77,16 @@ class Upkeep:
             await self._lane.run(self._cache.sweep)
 
     async def _free(self) -> None:
-        """After a crowd has gone, be as small as before it came."""
-        opened = self._requests.opened
-        if not len(self._requests) and opened - self._freed_at_request >= CROWD:
-            self._freed_at_request = opened
+        """After a crowd has gone, be as small as before it came; after a load, as the model is."""
+        if len(self._requests):
+            return
+        opened, offers = self._requests.opened, self._offers()
+        if opened - self._freed_at_request >= CROWD:
+            self._freed_at_request, self._trimmed_for = opened, offers
             await self._lane.run(give_back)
+        elif set(map(id, offers)) != set(map(id, self._trimmed_for)):
+            self._trimmed_for = offers
+            await self._lane.run(trim)
 
     async def _clean(self) -> None:
         days = self._config().retention_days

@@ -1,9 +1,10 @@
-"""What the server does by itself: following settings, deleting old files."""
+"""What the server does by itself: following settings, deleting old files, freeing memory."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import platform
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from alltalk.cache import Cache, Limits
 from alltalk.config import Config
+from alltalk.memory import used_bytes
 from alltalk.outputs import Outputs
 from alltalk.serving.requests import Requests
 from alltalk.upkeep import Upkeep
@@ -37,10 +39,15 @@ async def run_once(upkeep: Upkeep, looked: asyncio.Event) -> None:
 
 
 def tending(
-    tmp_path: Path, days: str, outputs: Outputs, follow: Callable[[], Awaitable[None]]
+    tmp_path: Path,
+    days: str,
+    outputs: Outputs,
+    follow: Callable[[], Awaitable[None]],
+    offers: tuple[object, ...] = (),
 ) -> Upkeep:
     cache = Cache(tmp_path / ".cache", Limits(ttl_s=None, max_bytes=1000))
-    return Upkeep(lambda: Config(delete_output_wavs=days), outputs, cache, Requests(), follow)
+    config = Config(delete_output_wavs=days)
+    return Upkeep(lambda: config, outputs, cache, Requests(), follow, lambda: offers)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +80,26 @@ async def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path) -> Non
 
     upkeep = tending(tmp_path, "1 Day", Outputs(tmp_path / "taken"), follow)
     await run_once(upkeep, looked)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries keep nothing")
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_memory_that_a_load_left_free_goes_back_to_the_system(
+    tmp_path: Path, loaded: bool
+) -> None:
+    looked = asyncio.Event()
+
+    async def follow() -> None:
+        looked.set()
+
+    scattered = [bytearray(4000) for _ in range(50_000)]
+    kept = scattered[::100]  # so that it does not go by itself, from the end of the heap
+    del scattered
+    before = used_bytes()
+    offers = (object(),) if loaded else ()
+    await run_once(tending(tmp_path, "Disabled", Outputs(tmp_path), follow, offers), looked)
+    after = used_bytes()
+    assert before is not None
+    assert after is not None
+    assert (before - after > 100_000_000) == loaded
+    assert len(kept) == 500
