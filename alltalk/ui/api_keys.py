@@ -12,6 +12,7 @@ from alltalk.config import Config
 from alltalk.errors import BadInput
 from alltalk.keys import ApiKey, Role, new_key, with_key, without_key
 from alltalk.product import Product
+from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.parts import Update, connect, require, role_of, table_html
 
@@ -32,14 +33,22 @@ class ApiKeys:
                 self.owner = gr.Textbox(label="Whose key", max_lines=1, min_width=160)
                 self.role = gr.Dropdown(["admin", "power", "user"], value="admin", label="May do")
                 self.add = gr.Button("Make a key", min_width=120)
-                self.remove = gr.Button("Remove that key", variant="stop", min_width=120)
+                self.removal = AskedTwice("Remove that key", "keys-remove", min_width=120)
+            self.removal.build_question("Really remove it")
 
     def wire(self, opened: Any) -> None:
         """Connect the components to what they do; `opened`: when the page is."""
         into = [self.keys, self.owner]
         connect(opened, self._listed, [], [self.keys], self.message)
         connect(self.add.click, self._add, [self.owner, self.role], into, self.message)
-        connect(self.remove.click, self._remove, [self.owner], into, self.message)
+        self.removal.wire(self.owner, self._loss, self.message)
+        connect(
+            self.removal.really.click,
+            self._remove,
+            [self.removal.meant],
+            [*into, *self.removal.outputs],
+            self.message,
+        )
 
     async def _listed(self, asked: gr.Request) -> Update:
         return {self.keys: self._keys_html(asked)}
@@ -57,11 +66,17 @@ class ApiKeys:
         said = status_html(f"The key of {owner}, shown this once: {key}")
         return {self.keys: self._keys_html(asked), self.owner: "", self.message: said}
 
+    async def _loss(self, owner: str) -> str:
+        if not owner.strip():
+            raise BadInput("Type whose key it is first.")
+        return f"Whoever uses the key of {owner} is locked out once it is removed."
+
     async def _remove(self, owner: str, asked: gr.Request) -> Update:
         require(asked, Role.ADMIN)
         await self._keep(lambda keys: without_key(keys, owner))
         said = status_html(f"The key of {owner} opens nothing any more.")
-        return {self.keys: self._keys_html(asked), self.owner: "", self.message: said}
+        gone = {**self.removal.over(), self.keys: self._keys_html(asked), self.owner: ""}
+        return {**gone, self.message: said}
 
     async def _keep(self, edited: Callable[[Sequence[ApiKey]], Sequence[ApiKey]]) -> None:
         """Change the keys that are there by then. Raises BadInput where nobody could go on here."""

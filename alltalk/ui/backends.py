@@ -13,6 +13,7 @@ from alltalk.keys import Role
 from alltalk.product import Product
 from alltalk.serving.backend import BackendView, State
 from alltalk.serving.backend_store import REMOTE, BackendSpec
+from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.parts import Update, connect, require, role_of, table_html
 
@@ -69,8 +70,8 @@ class Backends:
             self.save = gr.Button("Save", variant="primary", min_width=90)
             self.current = gr.Button("Make it current", min_width=90)
             self.toggle = gr.Button("Disable", min_width=90)
-            self.remove = gr.Button("Remove", variant="stop", min_width=90)
-            self.really = gr.Button("Really remove it", variant="stop", visible=False)
+            self.removal = AskedTwice("Remove", "backends-remove", min_width=90)
+        self.removal.build_question("Really remove it")
 
     def wire(self, timer: gr.Timer) -> None:
         """Connect the components to what they do; at each tick of `timer` the states are new."""
@@ -78,7 +79,7 @@ class Backends:
         assert root is not None, "a tab is built inside Blocks"
         typed = [self.title, self.device, self.threads, self.process]
         typed += [self.address, self.key, self.model]
-        fields = [*typed, self.toggle, self.current, self.really]
+        fields = [*typed, self.toggle, self.current]
         shown = [self.table, self.which, self.type, *fields]
 
         def on(trigger: Any, call: Any, inputs: list[Any], outputs: list[Any]) -> None:
@@ -99,8 +100,9 @@ class Backends:
         on(self.save.click, self._save, [self.which, *typed], shown)
         on(self.current.click, self._make_current, [self.which], shown)
         on(self.toggle.click, self._toggle, [self.which], shown)
-        on(self.remove.click, self._ask_remove, [], [self.really])
-        on(self.really.click, self._remove, [self.which], shown)
+        self.removal.wire(self.which, self._loss, self.message)
+        gone = [*shown, *self.removal.outputs]
+        on(self.removal.really.click, self._remove, [self.removal.meant], gone)
         on(self.add.click, self._add, [self.type], shown)
 
     async def _look(self) -> Update:
@@ -142,7 +144,6 @@ class Backends:
             self.model: gr.update(value=spec.model, visible=far),
             self.toggle: "Disable" if spec.enabled else "Enable",
             self.current: gr.update(interactive=not (view and view.current)),
-            self.really: gr.update(visible=False),
         }
 
     def _only(self, which: int | None) -> BackendView | None:
@@ -212,15 +213,15 @@ class Backends:
             self.message: status_html(f"{_name(view)} {said}"),
         }
 
-    async def _ask_remove(self) -> Update:
-        return {self.really: gr.update(visible=True)}
+    async def _loss(self, which: int | None) -> str:
+        return f"What {_name(self._one(which))} is set to is lost once it is removed."
 
     async def _remove(self, which: int | None, asked: gr.Request) -> Update:
         require(asked, Role.ADMIN)
         view = self._one(which)
         await self._service.pool.remove(view.id)
         said = status_html(f"{_name(view)} was removed.")
-        return {**await self._all(ALL, asked), self.message: said}
+        return {**await self._all(ALL, asked), **self.removal.over(), self.message: said}
 
     async def _add(self, type: str | None, asked: gr.Request) -> Update:
         require(asked, Role.ADMIN)

@@ -12,6 +12,7 @@ from alltalk.keys import Role
 from alltalk.models import InstallState, ListedModel, ModelState
 from alltalk.models.catalogue import RVC
 from alltalk.product import Product
+from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.models_view import (
     ALL,
@@ -44,8 +45,8 @@ class Models:
             self.install = gr.Button("Install", variant="primary", min_width=110)
             self.stop = gr.Button("Stop installing", min_width=110)
             self.speak = gr.Button("Speak with it", min_width=110)
-            self.remove = gr.Button("Remove", variant="stop", min_width=110)
-            self.really = gr.Button("Really remove it", variant="stop", visible=False)
+            self.removal = AskedTwice("Remove", "models-remove", min_width=110)
+        self.removal.build_question("Really remove it")
         self.message = gr.HTML(elem_id="models-message")
         self.progress = gr.HTML(elem_id="models-progress")
 
@@ -53,8 +54,7 @@ class Models:
         """Connect the components to what they do; at each tick of `timer` all is looked at."""
         root = gr.context.Context.root_block
         assert root is not None, "a tab is built inside Blocks"
-        one = [self.about, self.agreed, self.install, self.stop, self.speak, self.remove]
-        one.append(self.really)
+        one = [self.about, self.agreed, self.install, self.stop, self.speak, self.removal.ask]
         shown = [self.engine, self.language, self.table, self.chosen, *one, self.progress]
         shown.append(self.seen)
         asked = [self.engine, self.language, self.chosen]
@@ -77,8 +77,9 @@ class Models:
         on(self.install.click, self._install, [self.agreed, *asked], shown)
         on(self.stop.click, self._stop, asked, shown)
         on(self.speak.click, self._speak, [self.chosen], [])
-        on(self.remove.click, self._ask_remove, [], [self.really])
-        on(self.really.click, self._remove, asked, shown)
+        self.removal.wire(self.chosen, self._loss, self.message)
+        gone = [*shown, *self.removal.outputs]
+        on(self.removal.really.click, self._remove, [self.removal.meant, *asked], gone)
 
     async def _look(
         self, seen: int, engine: str | None, language: str | None, chosen: str | None
@@ -135,8 +136,7 @@ class Models:
             ),
             self.stop: gr.update(interactive=runs),
             self.speak: gr.update(interactive=is_whole and speaks),
-            self.remove: gr.update(interactive=not runs and state is not ModelState.ABSENT),
-            self.really: gr.update(visible=False),
+            self.removal.ask: gr.update(interactive=not runs and state is not ModelState.ABSENT),
         }
 
     def _engines(self, models: Sequence[ListedModel]) -> list[tuple[str, str]]:
@@ -186,16 +186,22 @@ class Models:
         offer = await self._control.load_engine(key.partition("/")[0], label)
         return {self.message: status_html(f"{offer.engine} speaks now, with {offer.model}.")}
 
-    async def _ask_remove(self) -> Update:
-        return {self.really: gr.update(visible=True)}
+    async def _loss(self, chosen: str | None) -> str:
+        return f"{_needed(chosen)} has to be installed again once it is removed."
 
     async def _remove(
-        self, engine: str | None, language: str | None, chosen: str | None, asked: gr.Request
+        self,
+        meant: str,
+        engine: str | None,
+        language: str | None,
+        chosen: str | None,
+        asked: gr.Request,
     ) -> Update:
         require(asked, Role.ADMIN)
-        removed = await self._installs.remove(_needed(chosen))
+        removed = await self._installs.remove(meant)
         said = status_html(f"{removed.entry.key} was removed.")
-        return {**await self._all(engine, language, chosen), self.message: said}
+        gone = {**await self._all(engine, language, chosen), **self.removal.over()}
+        return {**gone, self.message: said}
 
 
 def _choice(label: str) -> gr.Dropdown:

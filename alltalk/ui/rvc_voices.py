@@ -14,6 +14,7 @@ from alltalk.keys import Role
 from alltalk.product import Product
 from alltalk.speech import SpeechRequest
 from alltalk.studio import PREVIEW
+from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.parts import Update, choice, connect, opened, require, ticket, uploaded
@@ -48,7 +49,8 @@ class RvcVoices:
             )
         with gr.Row():
             self.hear = gr.Button("Try it out", variant="primary", min_width=120)
-            self.delete = gr.Button("Delete this RVC voice", variant="stop", min_width=120)
+            self.deletion = AskedTwice("Delete this RVC voice", "rvc-delete", min_width=120)
+        self.deletion.build_question("Really delete it")
         self.message = gr.HTML(elem_id="rvc-message")
         self.player = gr.HTML(elem_id="rvc-player")
         gr.Markdown("#### Add an RVC voice")
@@ -70,8 +72,8 @@ class RvcVoices:
     def wire(self, convert: ConvertForm) -> None:
         """Connect the components; `convert` offers the same voices."""
         self._convert = convert
-        shown = [self.reason, self.enable, *self.rvc.fields, self.speaker, self.hear, self.delete]
-        shown += convert.outputs
+        shown = [self.reason, self.enable, *self.rvc.fields, self.speaker, self.hear]
+        shown += [self.deletion.ask, *convert.outputs]
         choosable = {self.rvc.voice, self.speaker, convert.rvc.voice}
 
         def on(trigger: Any, call: Any, inputs: Any, outputs: list[Any]) -> None:
@@ -81,7 +83,9 @@ class RvcVoices:
         on(self.enable.click, self._enable, choosable, shown)
         trial = {*self.rvc.fields, self.speaker, self.text}
         on(self.hear.click, self._hear, trial, [self.player])
-        on(self.delete.click, self._delete, choosable, [*shown, self.player])
+        self.deletion.wire(self.rvc.voice, self._loss, self.message)
+        gone = [*shown, self.player, *self.deletion.outputs]
+        on(self.deletion.really.click, self._delete, {*choosable, self.deletion.meant}, gone)
         new = {self.files, self.name, self.replace}
         connect(self.add.click, self._add, {*choosable, *new}, [*shown, *new], self.added)
 
@@ -104,7 +108,7 @@ class RvcVoices:
             **self.rvc.offering(offer, now, chosen),
             self.speaker: choice(speakers, speaker, speaker),
             self.hear: gr.update(interactive=can),
-            self.delete: gr.update(interactive=can),
+            self.deletion.ask: gr.update(interactive=can),
             **self._convert.offering(offer, values[self._convert.rvc.voice]),
         }
 
@@ -140,10 +144,13 @@ class RvcVoices:
             self.added: status_html(f"{name} is there now. Try it out above."),
         }
 
-    async def _delete(self, values: dict[Any, Any]) -> Update:
-        if not values[self.rvc.voice]:
+    async def _loss(self, name: str) -> str:
+        if not name:
             raise BadInput(NOT_CHOSEN)
-        removed = await self._conversions.remove(values[self.rvc.voice])
+        return f"{name} is gone for good once it is deleted."
+
+    async def _delete(self, values: dict[Any, Any]) -> Update:
+        removed = await self._conversions.remove(values[self.deletion.meant])
         said = status_html(f"{removed} was deleted.")
-        shown = await self._shown(values, "")
-        return {**shown, self.player: "", self.message: said}
+        gone = {**await self._shown(values, ""), **self.deletion.over(), self.player: ""}
+        return {**gone, self.message: said}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import zipfile
 from pathlib import Path
@@ -117,6 +118,7 @@ def test_an_rvc_voice_is_added_tried_out_and_deleted(page, home, tmp_path, shot)
     choose(page, "RVC voice", "Eve/Eve.pth")
     page.get_by_role("tab", name="Voices").click()
     page.get_by_role("button", name="Delete this RVC voice").click()
+    page.get_by_role("button", name="Really delete it").click()
     expect(page.locator("#rvc-message")).to_contain_text("Eve/Eve.pth was deleted")
     assert not (home / "rvc_models" / "Eve").exists()
     page.get_by_role("tab", name="Speak").click()
@@ -145,6 +147,27 @@ def test_a_recording_is_converted_heard_and_saved(page, tmp_path, shot):
         page.locator("#convert-player").get_by_role("link", name="Download").click()
     assert download.value.suggested_filename.endswith(".wav")
     shot(page, "voices-convert")
+
+
+def test_what_the_microphone_hears_is_converted(page):
+    """Chromium's own microphone beeps."""
+    page.get_by_role("tab", name="Voices").click()
+    unfold(page, "Convert a recording")
+    clip = page.locator("#convert-clip")
+    clip.get_by_role("button", name="Record audio", exact=True).click()
+    clip.get_by_role("button", name="Record", exact=True).click()
+    expect(clip.locator("time.duration")).to_have_text(re.compile(r"0:0[2-9]|0:[1-5]"))
+    with page.expect_response("**/upload*"):
+        clip.get_by_role("button", name="Stop", exact=True).click()
+    expect(clip.get_by_label("Play", exact=True)).to_be_visible()
+    choose(page, "Into this RVC voice", BOB)
+    page.get_by_role("button", name="Convert it").click()
+    expect(page.locator("#convert-message")).to_contain_text("of sound.")
+    told = re.search(r"Converted: ([\d.]+) s", page.locator("#convert-message").inner_text())
+    heard = sound(page, "#convert-player")
+    assert heard.seconds == pytest.approx(float(told[1]), abs=0.1)
+    assert heard.seconds > 1.5
+    assert np.abs(heard.samples).max() > 0.01
 
 
 def test_switched_off_the_fields_are_disabled_until_it_is_switched_on(page):

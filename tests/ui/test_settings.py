@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 from live import live_server
 from playwright.sync_api import expect
@@ -98,4 +99,14 @@ def test_with_a_key_the_pages_ask_for_it(browser, tmp_path, open_page):
         page.get_by_label("Text to speak").fill("one two.")
         page.get_by_role("button", name="Speak", exact=True).click()
         expect(page.locator("#speak-message")).to_contain_text("of sound")
+        page.get_by_role("button", name="The same from a program").click()
+        expect(page.locator("#speak-curl")).to_contain_text("$ALLTALK_API_KEY")
+        page.get_by_role("tab", name="Settings").click()
+        page.get_by_role("button", name="API keys").click()
+        page.get_by_label("Whose key").fill("me")
+        page.get_by_role("button", name="Remove that key").click()
+        expect(page.get_by_role("alert")).to_contain_text("the key of me is locked out")
+        assert httpx.get(f"{server.url}/api/voices", timeout=60).status_code == 401
+        page.get_by_role("button", name="Really remove it").click()
+        expect(page.locator("#settings-message")).to_contain_text("opens nothing any more")
         visitor.close()
