@@ -318,7 +318,10 @@ async def test_a_file_that_does_not_hold_leaves_out_its_engine_and_no_other(offe
     (home.engines / "piper" / FILE_NAME).write_text("[]")
     catalogue = await offer().read()
     assert catalogue.find("small")
-    assert list(catalogue.problems) == [str(home.engines / "piper" / FILE_NAME)]
+    place = f"engines/piper/{FILE_NAME}"
+    assert list(catalogue.problems) == [place]
+    assert catalogue.problems[place].startswith(place)
+    assert str(home.root) not in catalogue.problems[place]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class Catalogue:
 
     entries: tuple[ModelEntry, ...]
     problems: Mapping[str, str]
-    """File that cannot be read → why, in a sentence."""
+    """File that cannot be read, as seen from the home → why, in a sentence."""
 
     def find(self, asked: str) -> ModelEntry:
         """The entry called `name` or `group/name`; `group` alone is its recommended one.
@@ -136,8 +136,16 @@ def catalogue_of(registry: Registry) -> Catalogue:
                 if file.is_file():
                     entries |= {each.key: each for each in read_catalogue(file, name, into)}
             except ConfigError as error:
-                problems[str(file)] = str(error)
+                called = _called(file, registry.folder(name))
+                problems[called] = str(error).replace(str(file), called)
     return Catalogue(tuple(entries.values()), problems)
+
+
+def _called(file: Path, folder: Path) -> str:
+    """`file` for readers who need not know where the home lies; `folder`: the engine's there."""
+    if file.parent == folder:
+        return f"engines/{folder.name}/{file.name}"
+    return f"{folder.name}'s own {file.name}"
 
 
 def read_catalogue(file: Path, group: str, into: Path) -> tuple[ModelEntry, ...]:

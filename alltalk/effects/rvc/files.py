@@ -48,7 +48,8 @@ def find_embedder(base: Path, name: str) -> Path:
                 return place
     raise RvcBaseMissing(
         f"Voice conversion needs the embedder {name!r}: install it with `alltalk models install "
-        f"rvc`, or put {name}_base.pt, or a folder {name} of the transformers library, into {base}."
+        f"rvc`, or put {name}_base.pt, or a folder {name} of the transformers library, into "
+        f"{base.parent.name}/{base.name}."
     )
 
 
