@@ -16,6 +16,7 @@ from alltalk.serving.backend_store import REMOTE, BackendSpec
 from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.parts import Update, connect, require, role_of, table_html
+from alltalk.ui.visible import visible_backends
 
 ALL = -1
 """Instead of a backend's id."""
@@ -105,26 +106,34 @@ class Backends:
         on(self.removal.really.click, self._remove, [self.removal.meant], gone)
         on(self.add.click, self._add, [self.type], shown)
 
-    async def _look(self) -> Update:
+    async def _look(self, asked: gr.Request) -> Update:
         """How they are. What a visitor has chosen stays chosen."""
-        return {self.table: self._table(), self.which: gr.update(choices=self._choices())}
+        return {self.table: self._table(asked), self.which: gr.update(choices=self._choices(asked))}
 
-    def _table(self) -> str:
-        return backends_html(self._service.pool.backends)
+    def _visible(self, asked: gr.Request) -> list[BackendView]:
+        return visible_backends(self._service.pool.backends, role_of(asked))
 
-    def _choices(self) -> list[tuple[str, int]]:
-        views = self._service.pool.backends
-        return [("all of them", ALL), *((_name(view), view.id) for view in views)]
+    def _table(self, asked: gr.Request) -> str:
+        return backends_html(self._visible(asked))
+
+    def _choices(self, asked: gr.Request) -> list[tuple[str, int]]:
+        return [("all of them", ALL), *((_name(view), view.id) for view in self._visible(asked))]
 
     async def _all(self, which: int | None, asked: gr.Request) -> Update:
         known = {view.id for view in self._service.pool.backends}
-        types = await self._service.backend_types()
+        value = which if which in known else ALL
         return {
-            self.table: self._table(),
-            self.which: gr.update(choices=self._choices(), value=which if which in known else ALL),
-            self.type: gr.update(choices=[(each.name, each.id) for each in types.values()]),
+            self.table: self._table(asked),
+            self.which: gr.update(choices=self._choices(asked), value=value),
+            self.type: gr.update(choices=await self._types(asked)),
             **self._fields(which, asked),
         }
+
+    async def _types(self, asked: gr.Request) -> list[tuple[str, str]]:
+        """Kinds of backend, for those who may know."""
+        if role_of(asked) < Role.POWER:
+            return []
+        return [(each.name, each.id) for each in (await self._service.backend_types()).values()]
 
     def _fields(self, which: int | None, asked: gr.Request) -> Update:
         """What the backend that is meant is set to, for those who may know."""
@@ -161,13 +170,13 @@ class Backends:
         require(asked, Role.POWER)
         count = await self._service.pool.restart(self._meant(which))
         said = f"{count} being loaded again." if count else "Nothing to restart: it is disabled."
-        return {self.table: self._table(), self.message: status_html(said)}
+        return {self.table: self._table(asked), self.message: status_html(said)}
 
     async def _free(self, which: int | None, asked: gr.Request) -> Update:
         require(asked, Role.POWER)
         count = await self._service.free(self._meant(which))
         said = f"{count} freed." if count else "Nothing to free: none is loaded and quiet."
-        return {self.table: self._table(), self.message: status_html(said)}
+        return {self.table: self._table(asked), self.message: status_html(said)}
 
     def _meant(self, which: int | None) -> int | None:
         """The id of the backend that is chosen; None: all. Raises NotFound: it went meanwhile."""

@@ -12,7 +12,7 @@ from alltalk.errors import BadInput, BadValue
 from alltalk.keys import Role
 from alltalk.product import Product
 from alltalk.ui.long_text_view import status_html
-from alltalk.ui.parts import Update, require, telling
+from alltalk.ui.parts import Update, require, role_of, telling
 
 
 class EngineSettings:
@@ -51,8 +51,11 @@ class EngineSettings:
         first = engine or (status.engine if status.engine in known else None)
         return {self.engine: gr.update(choices=known, value=first)}
 
-    def _form(self, engine: str | None, saved: int) -> None:
-        """A field for each setting, and what saves them."""
+    def _form(self, engine: str | None, saved: int, asked: gr.Request) -> None:
+        """A field for each setting, and what saves them, for those who may read them."""
+        if role_of(asked) < Role.POWER:
+            gr.Markdown("An API key of role power shows the settings of engines.")
+            return
         if engine is None or engine not in self._registry.manifests:
             gr.Markdown("Choose an engine.")
             return

@@ -24,7 +24,7 @@ def tab(product: Product) -> gr.Timer:
     page = _Page(product)
     page.wire()
     EngineSettings(product).wire()
-    gr.Markdown("### Models to install")
+    gr.Markdown("## Models to install")
     Models(product).wire(page.timer)
     return page.timer
 
@@ -38,7 +38,7 @@ class _Page:
         self.message = gr.HTML(elem_id="engines-message")
         self.seen = gr.State(None)
         self.backends = Backends(product, self.message)
-        gr.Markdown("### The current engine")
+        gr.Markdown("## The current engine")
         with gr.Row():
             self.engine = gr.Dropdown(
                 [], label="Engine to load", allow_custom_value=True, min_width=200
@@ -99,8 +99,9 @@ class _Page:
             self.model: gr.update(choices=list(status.models), value=status.model),
             **{
                 fields[what]: gr.update(
-                    value=status.is_loaded and status.is_on(what),
-                    interactive=status.is_loaded and not status.obstacle(what),
+                    value=status.is_loaded and status.asked(what),
+                    interactive=status.is_loaded
+                    and (status.asked(what) or not status.obstacle(what)),
                 )
                 for what in _SWITCHES
             },

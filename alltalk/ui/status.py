@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 
 import gradio as gr
 
 from alltalk.errors import BadInput, NotFound
-from alltalk.gpus import Gpus
+from alltalk.gpus import Gpu, Gpus
 from alltalk.keys import Role
 from alltalk.memory import used_by_children, used_bytes
 from alltalk.product import Product
@@ -23,6 +24,7 @@ from alltalk.ui.status_view import (
     requests_html,
     summary_html,
 )
+from alltalk.ui.visible import visible_backends
 
 TICK_S = 2.0
 KEPT = 60
@@ -73,7 +75,7 @@ class _Page:
 
     async def _look(self, seen: list[Look], asked: gr.Request) -> Update:
         vitals = self._metrics.vitals()
-        memory, cards = await self._service.lane().run(_memory), await self._gpus.look()
+        memory, cards = await self._room(asked)
         look = Look(
             time.monotonic(), vitals.in_flight, vitals.waiting, vitals.completed, memory, cards
         )
@@ -87,9 +89,16 @@ class _Page:
             self.live: requests_html(views),
             self.choice: gr.update(visible=bool(views)),
             self.request: gr.update(choices=labels),
-            self.problems: self._problems(),
+            self.problems: self._problems(asked),
             self.failures: self._failures(asked),
         }
+
+    async def _room(self, asked: gr.Request) -> tuple[Memory, tuple[Gpu, ...]]:
+        """Memory; of the engines and the graphics cards to those who may know of backends."""
+        memory = await self._service.lane().run(_memory)
+        if role_of(asked) < Role.POWER:
+            return replace(memory, engines=0.0), ()
+        return memory, await self._gpus.look()
 
     def _visible(self, asked: gr.Request) -> list[RequestView]:
         """All to an admin, else one's own: an id is the right to stop."""
@@ -105,10 +114,10 @@ class _Page:
         self._service.requests.cancel(id)
         return {self.message: status_html("Stopped.")}
 
-    def _problems(self) -> str:
+    def _problems(self, asked: gr.Request) -> str:
         rows = [
             [f"{view.id}: {view.title or view.type}", view.error]
-            for view in self._service.pool.backends
+            for view in visible_backends(self._service.pool.backends, role_of(asked))
             if view.error
         ]
         return table_html(["Backend", "What is wrong"], rows, "") if rows else ""
