@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from alltalk.clips import decode
 from alltalk.encode import wav_header
 from alltalk.errors import AllTalkError, NotFound
 from alltalk.playback import find_player, play
+from alltalk.scratch import Scratch
 from alltalk.serving.lane import Lane
 
 logger = logging.getLogger(__name__)
@@ -74,8 +74,8 @@ def _play_at(file: Path, volume: float) -> None:
         raise NotFound("This machine has no player for sound.")
     audio = _decoded(file)
     quieter = to_pcm16(Audio(audio.samples * np.float32(volume), audio.sample_rate))
-    with tempfile.TemporaryDirectory(prefix="alltalk-") as folder:
-        wav = Path(folder, "autoplay.wav")
+    with Scratch() as folder:
+        wav = folder / "autoplay.wav"
         wav.write_bytes(wav_header(audio.sample_rate, len(audio)) + quieter.tobytes())
         play(wav)
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from alltalk import scratch
 from alltalk.cache import Cache
 from alltalk.config import Config
 from alltalk.errors import AllTalkError
@@ -66,6 +67,8 @@ class Upkeep:
             self._lane.close()
 
     async def _prepare(self) -> None:
+        if left := await self._lane.run(scratch.sweep):
+            logger.info("Deleted %d temporary folders of servers that were killed.", left)
         try:
             await self._lane.run(self._outputs.prepare)
         except AllTalkError as error:

@@ -29,6 +29,8 @@ LAYERS = (
         "espeak",
         "torch_compat",
         "draft",
+        "claims",
+        "scratch",
         "memory",
         "cores",
     ),
@@ -61,6 +63,8 @@ LAYERS = (
 NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "audio": ("errors",),
     "engine": ("setting_schema",),
+    "claims": ("draft",),
+    "scratch": ("claims", "draft"),
     "home": ("errors",),
     "speech": ("engine",),
     "loading": ("engines",),

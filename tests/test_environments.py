@@ -8,10 +8,10 @@ import zipfile
 
 import pytest
 
+from alltalk.claims import claim
 from alltalk.errors import InstallFailed, Refused
 from alltalk.home import Home
 from alltalk.models import Hub, ModelCatalogue
-from alltalk.models.claims import claim
 from alltalk.models.environments import Environments
 from alltalk.registry import Registry
 

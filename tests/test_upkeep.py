@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from alltalk.cache import Cache, Limits
 from alltalk.config import Config
 from alltalk.memory import used_bytes
 from alltalk.outputs import Outputs
+from alltalk.scratch import OWNER, PREFIX
 from alltalk.serving.requests import Requests
 from alltalk.upkeep import Upkeep
 
@@ -80,6 +82,22 @@ async def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path) -> Non
 
     upkeep = tending(tmp_path, "1 Day", Outputs(tmp_path / "taken"), follow)
     await run_once(upkeep, looked)
+
+
+async def test_what_killed_servers_left_among_temporary_files_goes_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{PREFIX}left"
+    left.mkdir()
+    old_file(left, OWNER)
+    looked = asyncio.Event()
+
+    async def follow() -> None:
+        looked.set()
+
+    await run_once(tending(tmp_path, "Disabled", Outputs(tmp_path / "outputs"), follow), looked)
+    assert not left.exists()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries keep nothing")

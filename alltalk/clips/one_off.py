@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import weakref
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
@@ -14,6 +10,7 @@ from alltalk.clips.decode import decode
 from alltalk.clips.reference import BEST_S, make_reference, wav_bytes
 from alltalk.draft import storage_error
 from alltalk.engine import Voice
+from alltalk.scratch import Scratch
 
 
 class OneOffVoice:
@@ -29,19 +26,18 @@ class OneOffVoice:
         """
         reference = make_reference(decode(file, name, longest_s), name, most_s=BEST_S[1])
         content = wav_bytes(reference.audio)
+        self._scratch = Scratch()
+        clip = self._scratch.path / "clip.wav"
         try:
-            folder = Path(tempfile.mkdtemp(prefix="alltalk-clip-"))
-            self._delete = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            clip = folder / "clip.wav"
             clip.write_bytes(content)
         except OSError as error:
-            raise storage_error("write", Path(tempfile.gettempdir()), error) from error
+            raise storage_error("write", clip, error) from error
         digest = hashlib.sha256(content).hexdigest()
         self.voice = Voice("upload", clips=(clip,), digest=digest, transcript=transcript)
 
     def close(self) -> None:
         """Delete the file. More than once is once; one that nobody holds any more goes too."""
-        self._delete()
+        self._scratch.close()
 
     def __enter__(self) -> Voice:
         return self.voice

@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from alltalk.claims import claim
 from alltalk.draft import storage_error
 from alltalk.errors import InstallFailed
 from alltalk.home import Home, interpreter_of
-from alltalk.models.claims import claim
 from alltalk.models.threads import to_its_end
 from alltalk.registry import Registry
 

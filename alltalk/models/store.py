@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alltalk.claims import claim
 from alltalk.errors import AllTalkError, NotFound, Refused, TermsNotAccepted
 from alltalk.home import Home
 from alltalk.models.catalogue import Catalogue, ModelEntry, ModelFile, catalogue_of
-from alltalk.models.claims import claim
 from alltalk.models.downloads import Fetcher, Hub, Progress, Report
 from alltalk.models.environments import Environments, Say
 from alltalk.models.installed import InstalledModel, ModelState

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from importlib.util import find_spec
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from starlette.responses import PlainTextResponse
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alltalk.errors import AllTalkError
 from alltalk.product import Product
+from alltalk.scratch import Scratch
 from alltalk.ui import sounds
 
 logger = logging.getLogger(__name__)
@@ -134,10 +134,10 @@ class Pages:
     async def _load(self) -> ASGIApp:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
         run = self.product.studio.run
-        uploads = await run(TemporaryDirectory, prefix="alltalk-")
-        self._open.push_async_callback(run, uploads.cleanup)
+        scratch = await run(Scratch)
+        self._open.push_async_callback(run, scratch.close)
         self._open.callback(_set, _UPLOADS, os.environ.get(_UPLOADS))
-        _set(_UPLOADS, uploads.name)
+        _set(_UPLOADS, str(scratch.path / "uploads"))
         # Two seconds of work, which no speaker may notice.
         module: Any = await run(importlib.import_module, "alltalk.ui.app")
         built = module.build(self.product, self._sounds, self._uploads_s)
