@@ -66,6 +66,7 @@ def test_an_environment_whose_python_went_away_is_not_usable(environment, fresh)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_an_environment_is_usable_until_it_is_moved(environment, tmp_path):
     environment.create(tmp_path / "made")
     assert environment.is_usable(tmp_path / "made", exact=True)

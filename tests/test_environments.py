@@ -15,7 +15,7 @@ from alltalk.models import Hub, ModelCatalogue
 from alltalk.models.environments import Environments
 from alltalk.registry import Registry
 
-pytestmark = pytest.mark.slow  # pip takes seconds to come along
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # pip takes seconds to come along
 
 MANIFEST = {
     "alltalk": {

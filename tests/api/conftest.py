@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -28,6 +29,24 @@ def service(app: FastAPI) -> SpeechService:
     """What the doors talk to."""
     service: SpeechService = app.state.service
     return service
+
+
+@pytest.fixture
+async def outputs(app: FastAPI, tmp_path: Path) -> Path:
+    """The folder of finished files, once `app` has made it: on a thread, while it may speak."""
+    folder = tmp_path / "outputs"
+    async with asyncio.timeout(60):
+        while not folder.is_dir():  # noqa: ASYNC110 - nothing rings for a test
+            await asyncio.sleep(0.005)
+    return folder
+
+
+@pytest.fixture
+def outputs_in_the_way(outputs: Path) -> Path:
+    """A file where that folder should be."""
+    outputs.rmdir()
+    outputs.write_text("a file is in the way")
+    return outputs
 
 
 @pytest.fixture

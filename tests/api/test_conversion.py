@@ -286,18 +286,18 @@ async def test_a_recording_of_an_hour_is_refused_before_it_is_converted(client):
     assert "300 s" in answer.json()["error"]["message"]
 
 
-async def test_voice2rvc_works_in_the_outputs_folder_alone(client, tmp_path):
-    (tmp_path / "outputs" / "in.wav").write_bytes(tone(150, 0.5))
+async def test_voice2rvc_works_in_the_outputs_folder_alone(client, outputs):
+    (outputs / "in.wav").write_bytes(tone(150, 0.5))
     fields = {
         "input_tts_path": "in.wav",
-        "output_rvc_path": str(tmp_path / "outputs" / "out.mp3"),
+        "output_rvc_path": str(outputs / "out.mp3"),
         "pth_name": ANA,
         "pitch": "0",
         "method": "rmvpe",
     }
     answer = await client.post("/api/voice2rvc", data=fields)
     assert answer.json()["status"] == "success"
-    assert hear((tmp_path / "outputs" / "out.mp3").read_bytes()).codec.startswith("mp3")
+    assert hear((outputs / "out.mp3").read_bytes()).codec.startswith("mp3")
     for changed in ({"input_tts_path": "../confignew.json"}, {"output_rvc_path": "/etc/out.wav"}):
         refused = await client.post("/api/voice2rvc", data={**fields, **changed})
         assert refused.status_code == 400

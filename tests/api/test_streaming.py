@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import httpx
@@ -99,11 +98,8 @@ async def test_a_stream_that_was_heard_whole_is_kept_with_its_true_length(
 
 
 async def test_a_disk_that_refuses_keeps_nobody_from_hearing(
-    client: httpx.AsyncClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    client: httpx.AsyncClient, outputs_in_the_way: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = tmp_path / "outputs"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.write_text("a file is in the way")
     answer = await client.get(PATH, params=QUERY)
     assert hear_pcm(answer.content[44:]).pitches == [220, 220, 220]
     assert "not kept" in caplog.text
