@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from alone import alone
+from read_only import SCRIPT, content
 
 from alltalk.audio import join
 from alltalk.engine import Place, Sampling, Utterance, Voice
@@ -295,6 +296,13 @@ def test_a_model_that_cannot_be_read_is_refused_in_a_sentence(home, tmp_path):
         kind, sentence = told[number]
         assert kind == "LoadFailed", harm
         assert reason in sentence, harm
+
+
+def test_a_home_without_write_permission_is_spoken_from_and_left_alone(home):
+    before = content(home.engines)
+    said = run_there(home, "-W", "ignore", SCRIPT, str(home.root), "parler", PYTHONPATH=str(ROOT))
+    assert int(said.split()[-1]) > 1000
+    assert content(home.engines) == before
 
 
 def test_a_model_whose_weights_are_missing_is_not_listed(home, tmp_path):
