@@ -45,10 +45,14 @@ class Timing:
     retry_pause_s: float = 1.0
     remote_pause_s: float = 30.0
     """Between two looks at a remote that did not answer."""
-    ready_wait_s: float = 30.0
+    ready_wait_s: float = 120.0
     """How long a request waits for an engine that is loading."""
     drain_s: float = 10.0
-    """How long running requests may go on before their backend is changed."""
+    """How long running requests may go on before their backend is loaded again."""
+    exchange_s: float = 60.0
+    """The same before another engine or model takes its place, where memory does not hold both."""
+    paused_s: float = 120.0
+    """How long an engine that is to go is kept for a listener who takes no sound."""
     bad_takes: int = 2
     """How often an utterance whose take was bad is spoken again."""
     idle_rest_s: float | None = None

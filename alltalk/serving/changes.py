@@ -98,7 +98,7 @@ class Changes:
             await self._load_again(backend)
 
     async def remove(self, backend: Backend) -> None:
-        """Take it out of the list and of choice at once, then drain and stop it."""
+        """Take it out of the list and of choice; it stops once those who began on it are done."""
         async with self._change(backend):
             await self._save(lambda saved: saved.removing(backend.spec.id))
             del self._choice.backends[backend.spec.id]
@@ -107,7 +107,7 @@ class Changes:
                 self._choice.retire(running)
             await backend.give_up()
             if running is not None:
-                await self._end(running)
+                self._spawn(self._end(running))
 
     async def swap(
         self, backend: Backend, engine: str, model: str, settings: Mapping[str, Any]
@@ -136,7 +136,7 @@ class Changes:
         except OutOfMemory:
             if backend.running is None:
                 raise
-        await self._unload(backend)
+        await self._unload(backend, self._choice.timing.exchange_s)
         try:
             return await backend.load(spec)
         except AllTalkError:
@@ -145,17 +145,17 @@ class Changes:
 
     async def _load_again(self, backend: Backend) -> None:
         """Stop it once those who speak on it are done; if it is enabled, load it."""
-        await self._unload(backend)
+        await self._unload(backend, self._choice.timing.drain_s)
         backend.start()
 
-    async def _unload(self, backend: Backend) -> None:
+    async def _unload(self, backend: Backend, most_s: float) -> None:
         if backend.running is not None:
-            await self._choice.drain(backend.running)
+            await self._choice.drain(backend.running, most_s)
         await backend.stop()
 
     async def _end(self, running: Running) -> None:
         """Stop what is no backend's any more once those who began on it are done."""
-        await self._choice.drain(running)
+        await self._choice.outlast(running)
         await running.stop()
         self._choice.leaving.discard(running)
 

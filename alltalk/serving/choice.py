@@ -74,7 +74,7 @@ class Choice:
             self.timing.ready_wait_s,
         )
         if (chosen := best()) is None:
-            raise self.not_ready(segment.engine, segment.model)
+            raise self.not_ready(segment.engine, segment.model, went=bool(avoid))
         chosen.enter(holder, segment.utterance.voice)
         return chosen
 
@@ -92,11 +92,28 @@ class Choice:
         for running in self._all():
             running.release(holder)
 
-    async def drain(self, running: Running) -> None:
-        """Take `running` out of choice, and wait until nobody needs it, at most `drain_s`."""
+    def heard(self, holder: object) -> None:
+        """Sound of `holder` was taken: whoever listens is not waited for in vain."""
+        for running in self.leaving:
+            running.moves += holder in running.holders
+
+    async def drain(self, running: Running, most_s: float) -> None:
+        """Take `running` out of choice, and wait until nobody needs it, at most `most_s`."""
         running.closing = True
         self.bell.ring()
-        await self.until(lambda: self._unneeded(running), self.timing.drain_s)
+        await self.until(lambda: self._unneeded(running), most_s)
+
+    async def outlast(self, running: Running) -> None:
+        """Wait until nobody needs `running`, which is retired, however long that takes.
+
+        Of requests that nothing is spoken for, since nobody takes their sound, no longer than
+        `paused_s`.
+        """
+        while not self._unneeded(running):
+            moves = running.moves
+            await self.until(lambda: self._unneeded(running), self.timing.paused_s)
+            if not running.jobs and running.moves == moves:
+                return
 
     def retire(self, running: Running) -> None:
         """`running` is no backend's any more; who began there may end there."""
@@ -138,8 +155,13 @@ class Choice:
         runs = [backend.running for backend in self.backends.values() if backend.running]
         return [*runs, *self.leaving]
 
-    def not_ready(self, engine: str, model: str, meant: Backend | None = None) -> AllTalkError:
-        """Why `model` of `engine`, or the backend that is `meant`, cannot be spoken now."""
+    def not_ready(
+        self, engine: str, model: str, meant: Backend | None = None, *, went: bool = False
+    ) -> AllTalkError:
+        """Why `model` of `engine`, or the backend that is `meant`, cannot be spoken now.
+
+        `went`: it could, when this was begun.
+        """
         if self.closed:
             return ShuttingDown("The server is shutting down.")
         meant = meant or next((b for b in self.backends.values() if b.means(engine, model)), None)
@@ -148,6 +170,8 @@ class Choice:
             return NotReady(f"{name} is still loading. Try again soon.", retry_after_s=5.0)
         if meant is not None and meant.error is not None:
             return NotReady(f"{name} could not be loaded: {meant.error}", retry_after_s=30.0)
+        if went:
+            return NotReady(f"{name} was taken away before it had spoken this. Try again.")
         return NotReady(f"{name} is not running on any backend.", retry_after_s=30.0)
 
 

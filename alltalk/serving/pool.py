@@ -22,9 +22,10 @@ from alltalk.speech import Offer, Segment
 class BackendPool:
     """The backends of one server. All of it lives on one event loop.
 
-    A change is saved before it is made, waits for the requests that its backend speaks for (at
-    most `Timing.drain_s`), and is carried to its end even when its caller leaves. Changes of one
-    backend follow one another.
+    A change is saved before it is made, and is carried to its end even when its caller leaves. An
+    engine that makes way for another, or for none, is kept until it has spoken for all who began on
+    it; one that is loaded again in its own place, `Timing.drain_s` at most. Changes of one backend
+    follow one another.
     """
 
     def __init__(
@@ -171,7 +172,10 @@ class BackendPool:
         return self.view(changes.get("id", id))
 
     async def remove(self, id: int) -> bool:
-        """Remove a backend: at once from choice, then drained. False when there is none."""
+        """Remove a backend, at once from choice; who began on it may end there.
+
+        False when there is none.
+        """
         backend = self._choice.backends.get(id)
         if backend is None:
             return False

@@ -35,6 +35,8 @@ class Running:
         self.stopped = False
         self.resting = False
         self.jobs = 0
+        self.moves = 0
+        """Grows as long as somebody speaks here, or hears what was spoken."""
         self.holders: set[object] = set()
         self.last_used: float | None = None
         self._host = host
@@ -80,6 +82,7 @@ class Running:
     def leave(self) -> None:
         """Count it as gone."""
         self.jobs -= 1
+        self.moves += 1
         self._quieter()
 
     def release(self, holder: object) -> None:

@@ -114,6 +114,7 @@ class Speaking:
         chunk = _next_of(take.chunks)
         take.heard = True
         self._live.state = "speaking"
+        self._choice.heard(self)
         self._unread(-chunk.audio.seconds)
         return chunk
 
