@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import BinaryIO, Literal, ParamSpec, TypeVar
 
 from alltalk.documents import (
@@ -181,49 +181,42 @@ class LongTexts:
         timeline = await self.timeline(id, leave_out=leave_out)
         return await self._files.run(to_srt if kind == "srt" else to_vtt, timeline.cues())
 
-    async def export(
+    async def exported(
         self,
         id: str,
         format: ExportFormat,
         *,
         leave_out: bool = False,
         written: Callable[[float], None] = lambda _: None,
-    ) -> Path:
-        """The whole document as one file; one that was made before serves again.
+    ) -> BinaryIO:
+        """The whole document as one file, open: another export may remove it by its name.
 
-        `written` is told the share that is done, on another thread. Who is cancelled meanwhile
-        ends the export. Raises BadInput where lines are missing, and what `write_export` raises.
+        One that was made before serves again. `written` is told the share that is done, on another
+        thread. Who is cancelled meanwhile ends the export. Raises BadInput where lines are missing,
+        and what `write_export` raises.
         """
-        return await self._export(id, format, leave_out, written, lambda path: path)
-
-    async def exported(self, id: str, format: ExportFormat, *, leave_out: bool = False) -> BinaryIO:
-        """As `export`, open: another export may remove the file before one could open it."""
-
-        def opened(path: Path) -> BinaryIO:
-            return path.open("rb")
-
-        return await self._export(id, format, leave_out, lambda _: None, opened)
-
-    async def _export(
-        self,
-        id: str,
-        format: ExportFormat,
-        leave_out: bool,
-        written: Callable[[float], None],
-        take: Callable[[Path], R],
-    ) -> R:
-        """What `take` makes of the file, before another export can begin."""
         folder = await self.open(id)
-        async with _until_left() as check:
+        left = threading.Event()
+        files: list[BinaryIO] = []
 
-            def told(share: float) -> None:
-                check()
-                written(share)
+        def told(share: float) -> None:
+            if left.is_set():
+                raise Cancelled("The export was stopped.")
+            written(share)
 
-            def made() -> R:
-                return take(_exported(folder, format, leave_out, told))
+        def made() -> BinaryIO:
+            files.append(_exported(folder, format, leave_out, told))
+            if left.is_set():
+                files[0].close()
+            return files[0]
 
+        try:
             return await self._exports.run(made)
+        except asyncio.CancelledError:  # nobody takes what is made, or was made just now
+            left.set()
+            for file in files:
+                file.close()
+            raise
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What `call` returns, made where it blocks nobody."""
@@ -253,33 +246,19 @@ def _first_words(text: str) -> str:
     return text if len(text) <= 60 else text[:60].rsplit(" ", 1)[0] + "…"
 
 
-@asynccontextmanager
-async def _until_left() -> AsyncGenerator[Callable[[], None]]:
-    """What raises Cancelled on any thread once the block was left."""
-    left = threading.Event()
-
-    def check() -> None:
-        if left.is_set():
-            raise Cancelled("The export was stopped.")
-
-    try:
-        yield check
-    finally:
-        left.set()
-
-
 def _exported(
     folder: Folder, format: ExportFormat, leave_out: bool, written: Callable[[float], None]
-) -> Path:
-    timeline = timeline_of(folder, leave_out=leave_out)
+) -> BinaryIO:
     exports = folder.path / EXPORTS
-    path = exports / f"{timeline.digest}{format.suffix}"
-    if not path.is_file():
-        with JoinedSound(folder, timeline) as sound:
-            write_export(sound, timeline, format, path, written)
-        for other in exports.glob(f"*{format.suffix}"):
-            if other != path:
-                with suppress(OSError):  # not everywhere can a file go that somebody reads
-                    other.unlink()
+    with folder.reading():  # so that no sound of the timeline goes before it is joined
+        timeline = timeline_of(folder, leave_out=leave_out)
+        path = exports / f"{timeline.digest}{format.suffix}"
+        if not path.is_file():
+            with JoinedSound(folder, timeline) as sound:
+                write_export(sound, timeline, format, path, written)
+            for other in exports.glob(f"*{format.suffix}"):
+                if other != path:
+                    with suppress(OSError):  # not everywhere can a file go that somebody reads
+                        other.unlink()
     written(1.0)
-    return path
+    return path.open("rb")

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from alltalk.documents import EXPORT_FORMATS, SAMPLE_RATES, SUFFIXES
+from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.long_text_view import STYLE
 from alltalk.ui.parts import outside_tabs
 
@@ -109,7 +110,8 @@ class Layout:
         with gr.Row():
             self.up = gr.Button("Move up", size="sm", min_width=80)
             self.down = gr.Button("Move down", size="sm", min_width=80)
-            self.remove = gr.Button("Remove", size="sm", variant="stop", min_width=80)
+            self.removal = AskedTwice("Remove", "lines-remove", size="sm", min_width=80)
+        self.removal.build_question("Really remove it")
         with gr.Accordion("Add lines", open=False):
             self.added = gr.Textbox(label="Text to add below the chosen line", lines=3)
             self.add = gr.Button("Add", size="sm")
@@ -127,9 +129,8 @@ class Layout:
         self.whole_title = gr.Textbox(label="Title", max_lines=1)
         self.whole = _manner_fields(AS_SETTINGS)
         self.change = gr.Button("Save for all lines")
-        with gr.Row():
-            self.delete = gr.Button("Delete this document", variant="stop")
-            self.really = gr.Button("Really delete it", variant="stop", visible=False)
+        self.deletion = AskedTwice("Delete this document", "document-delete")
+        self.deletion.build_question("Really delete it")
 
     @property
     def choosable(self) -> list[tuple[Any, str]]:
@@ -154,7 +155,7 @@ class Layout:
         return [
             *(self.why, self.text, self.voice, self.language, self.speed, self.pitch),
             *(self.pause_s, self.chapter, self.save, self.again, self.play_from, self.up),
-            *(self.down, self.remove),
+            *(self.down, self.removal.ask),
             *(self.id, self.start, self.desk, self.player, self.exported, self.whole_title),
             *(*self.whole, self.known_row, self.known),
         ]

@@ -7,13 +7,24 @@ import io
 import itertools
 import re
 import threading
+from pathlib import Path
 
 import av
 import pytest
 from hearing import hear
 from held import HeldEngine
 
-from alltalk.documents import ExportFormat, Folder, Line, LineState, Manner, Text, read_plain
+from alltalk import long_texts
+from alltalk.documents import (
+    ExportFormat,
+    Folder,
+    Line,
+    LineState,
+    Manner,
+    Text,
+    Timeline,
+    read_plain,
+)
 from alltalk.errors import BadInput, NotFound
 from alltalk.home import Home
 from alltalk.long_texts import LongTexts
@@ -31,6 +42,12 @@ async def made(texts: LongTexts, *lines: str, **manner: object) -> Folder:
 async def spoken(texts: LongTexts, folder: Folder, ids: list[int] | None = None) -> None:
     await texts.speak(folder.id, ids)
     await texts._readings[folder.id].ended()
+
+
+async def export(texts: LongTexts, folder: Folder, name: str, **more: object) -> Path:
+    """Where the export lies."""
+    with await texts.exported(folder.id, ExportFormat.named(name), **more) as file:
+        return Path(file.name)
 
 
 def states(folder: Folder) -> str:
@@ -122,8 +139,7 @@ async def test_an_export_holds_all_lines_in_one_file(texts, name):
     await texts.change(folder.id, lambda d: d.edited([2], manner=Manner(voice="tone-500")))
     await spoken(texts, folder)
     shares: list[float] = []
-    format = ExportFormat.named(name)
-    path = await texts.export(folder.id, format, written=shares.append)
+    path = await export(texts, folder, name, written=shares.append)
     heard = hear(path.read_bytes())
     assert heard.pitches == [300, 500, 500, 300]
     timeline = await texts.timeline(folder.id)
@@ -131,9 +147,9 @@ async def test_an_export_holds_all_lines_in_one_file(texts, name):
     assert shares[-1] == 1.0
     assert path.suffix == f".{name}"
     made_at = path.stat().st_mtime_ns
-    assert (await texts.export(folder.id, format)).stat().st_mtime_ns == made_at
+    assert (await export(texts, folder, name)).stat().st_mtime_ns == made_at
     await spoken(texts, folder, [1])
-    other = await texts.export(folder.id, format)
+    other = await export(texts, folder, name)
     assert other != path
     assert list(path.parent.iterdir()) == [other]
 
@@ -143,7 +159,7 @@ async def test_an_export_has_the_chapters_in_it(texts, name):
     folder = await made(texts, "before", "first part", "a b c", "second part", "d e f")
     await texts.change(folder.id, lambda d: d.edited([2, 4], begins_chapter=True))
     await spoken(texts, folder)
-    path = await texts.export(folder.id, ExportFormat.named(name))
+    path = await export(texts, folder, name)
     timeline = await texts.timeline(folder.id)
     starts = [timeline.stretches[place].start / 24_000 for place in (0, 1, 3)]
     with av.open(str(path)) as file:
@@ -177,7 +193,7 @@ async def test_subtitles_tell_when_each_part_is_heard(texts):
     assert vtt.startswith("WEBVTT\n\n00:00:00.000 --> ")
     assert "one &amp; two" in vtt
     assert srt.startswith("1\n00:00:00,000 --> ")
-    path = await texts.export(folder.id, ExportFormat.named("wav"))
+    path = await export(texts, folder, "wav")
     beeps = hear(path.read_bytes()).beeps
     words = iter(beeps)
     for start, end, text in cues:
@@ -196,8 +212,8 @@ async def test_missing_lines_are_named_or_left_out(texts):
     folder = await made(texts, "one", "two", "three")
     await spoken(texts, folder, [1, 3])
     with pytest.raises(BadInput, match="line 2"):
-        await texts.export(folder.id, ExportFormat.named("wav"))
-    path = await texts.export(folder.id, ExportFormat.named("wav"), leave_out=True)
+        await export(texts, folder, "wav")
+    path = await export(texts, folder, "wav", leave_out=True)
     assert len(pitches(path.read_bytes())) == 2
     with pytest.raises(BadInput, match="Nothing of this has been spoken"):
         await texts.sound((await made(texts, "new")).id)
@@ -417,6 +433,24 @@ async def test_an_export_stays_readable_when_another_replaces_it(texts):
         assert again.read() == content
 
 
+async def test_an_edit_while_an_export_begins_takes_nothing_out_of_it(texts, monkeypatch):
+    folder = await made(texts, "one", "two")
+    await spoken(texts, folder)
+    loop, made_of = asyncio.get_running_loop(), long_texts.timeline_of
+
+    def edited_then(folder: Folder, **more: object) -> Timeline:
+        """As an export sees it whose lines go right after it has looked."""
+        timeline = made_of(folder, **more)
+        gone = texts.change(folder.id, lambda document: document.without([2]))
+        asyncio.run_coroutine_threadsafe(gone, loop).result(30)
+        return timeline
+
+    monkeypatch.setattr(long_texts, "timeline_of", edited_then)
+    path = await export(texts, folder, "wav")
+    assert pitches(path.read_bytes()) == [300, 300]
+    assert len(list((folder.path / "pieces").glob("*.wav"))) == 1
+
+
 async def test_the_lines_of_a_book_are_looked_through_off_the_event_loop(texts, monkeypatch):
     threads, state = set(), Folder.state
 
@@ -463,7 +497,7 @@ async def test_an_export_that_nobody_waits_for_ends(texts, tmp_path):
         loop.call_soon_threadsafe(begun.set)
         asyncio.run_coroutine_threadsafe(on.wait(), loop).result(60)
 
-    task = asyncio.create_task(texts.export(folder.id, ExportFormat.named("mp3"), written=hold))
+    task = asyncio.create_task(export(texts, folder, "mp3", written=hold))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

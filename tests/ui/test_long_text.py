@@ -98,6 +98,11 @@ def test_one_line_is_redone_in_another_voice_and_all_is_taken_away(page, shot):
     shot(page, "long-text-redone")
     for format in ("wav", "m4b"):
         assert hear(exported(page, format)).pitches == [220] + [300] * 5
+    choose(page, "one two.")
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("button", name="Really remove it").click()
+    expect(lines(page)).to_have_count(2)
+    assert hear(exported(page, "wav")).pitches == [220] + [300] * 3
     assert exported(page, "srt").decode().startswith("1\n00:00:00,000 --> ")
 
 
@@ -161,6 +166,9 @@ def test_a_deleted_document_is_gone(page):
     make(page)
     page.get_by_role("button", name="All lines: title").click()
     page.get_by_role("button", name="Delete this document").click()
+    page.get_by_role("button", name="Keep it").click()
+    page.get_by_role("button", name="Delete this document").click()
+    expect(page.get_by_role("alert")).to_contain_text("All of one two.")
     page.get_by_role("button", name="Really delete it").click()
     expect(page.get_by_role("button", name="Make lines of it")).to_be_visible()
     expect(page.get_by_label("Your documents")).to_have_count(0)
