@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -16,16 +15,16 @@ from alltalk.ui.history import History
 from alltalk.ui.long_text_view import clock, status_html
 from alltalk.ui.parts import Update, choice, connect, opened, ticket
 from alltalk.ui.player import PLAYABLE, drawn, player_html
+from alltalk.ui.program import Program
 from alltalk.ui.rvc_choice import RvcChoice, offered
-from alltalk.ui.snippets import code_for
 from alltalk.ui.sounds import Sounds, Take
 
 DEFAULT = "As the settings say"
 LOOKED_AFTER_S = 2.0
 """How often it is seen whether a page that speaks is still open."""
 STOPPED = "Stopped."
-_EXAMPLE = "Type your text here."
-"""In the code, where there is none yet."""
+NO_TEXT = "Type your text here."
+"""What a program is shown to send, where there is no text yet."""
 
 
 def tab(product: Product, sounds: Sounds) -> None:
@@ -38,7 +37,7 @@ class _Page:
 
     def __init__(self, product: Product, sounds: Sounds) -> None:
         self._service, self._studio, self._sounds = product.service, product.studio, sounds
-        self._conversions, self._config = product.conversions, product.config
+        self._conversions = product.conversions
         self.take = gr.State("")
         self.text = gr.Textbox(
             label="Text to speak", lines=5, max_lines=16, placeholder="Type or paste a text."
@@ -62,16 +61,7 @@ class _Page:
         self.status = gr.HTML(elem_id="speak-message")
         self.player = gr.HTML(elem_id="speak-player")
         self.picture = gr.HTML(elem_id="speak-picture")
-        with gr.Accordion("The same from a program", open=False):
-            self.curl = gr.Code(
-                language="shell",
-                label="curl",
-                interactive=False,
-                elem_id="speak-curl",
-            )
-            self.sdk = gr.Code(
-                language="python", label="Python", interactive=False, elem_id="speak-sdk"
-            )
+        self.program = Program(product)
         self.history = History(self._studio, sounds, self.player, self.picture)
 
     def _build_narrator(self) -> None:
@@ -117,17 +107,7 @@ class _Page:
             return connect(trigger, call, inputs, outputs, self.status)
 
         loaded = on(root.load, self._unset, [], [self.temperature])
-        for trigger in (loaded.then, partial(gr.on, [each.change for each in wanted])):
-            trigger(
-                self._code,
-                wanted,
-                [self.curl, self.sdk],
-                concurrency_limit=None,
-                show_progress="hidden",
-                queue=False,
-                trigger_mode="always_last",  # of what is typed meanwhile, how it is by then
-                api_visibility="private",
-            )
+        self.program.wire(loaded, wanted, self._request)
         opened(lambda event: on(event, self._choices, choosable, choices))
         on(self.engine.input, self._choices, choosable, choices)
         on(self.speak.click, self._speak, wanted, spoken)
@@ -203,7 +183,7 @@ class _Page:
     def _request(self, values: Mapping[Any, Any]) -> SpeechRequest:
         """What the fields ask for."""
         return SpeechRequest(
-            values[self.text],
+            values[self.text] if values[self.text].strip() else NO_TEXT,
             voice=values[self.voice],
             engine=values[self.engine],
             language=values[self.language],
@@ -238,14 +218,6 @@ class _Page:
 
     def _begun(self, take: Take) -> Update:
         return {self.player: player_html(take.name), self.status: status_html("Speaking …")}
-
-    async def _code(self, values: dict[Any, Any], asked: gr.Request) -> Update:
-        """What a program would send to have the same spoken."""
-        origin = str(asked.headers.get("origin", "")) or "http://127.0.0.1:7851"
-        text = values[self.text] if values[self.text].strip() else _EXAMPLE
-        needs_key = bool(self._config.current.server.api_keys)
-        curl, sdk = code_for(self._request({**values, self.text: text}), origin, needs_key)
-        return {self.curl: curl, self.sdk: sdk}
 
     async def _spoken(self, take: Take, text: str) -> Update:
         try:
