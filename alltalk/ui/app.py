@@ -12,11 +12,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from alltalk.product import Product
-from alltalk.ui import engines, long_text, settings, speak, status, voices
+from alltalk.ui import access, engines, long_text, settings, speak, status, voices
 from alltalk.ui.sounds import Sounds
 
-_CSS = ":root { --block-info-text-color: var(--body-text-color-subdued); }"
-"""What explains a field, dark enough to be read."""
 LOOK_S = 600
 """Seconds between two looks for old uploads."""
 
@@ -34,6 +32,7 @@ async def build(product: Product, sounds: Sounds, uploads_s: int) -> gr.Blocks:
         delete_cache=(min(uploads_s, LOOK_S), uploads_s),
     )
     with pages:
+        gr.HTML(access.TITLE, elem_classes="alltalk-unseen")
         with gr.Tabs() as tabs:
             with gr.Tab("Speak"):
                 speak.tab(product, sounds)
@@ -76,7 +75,8 @@ async def running(pages: gr.Blocks, path: str) -> AsyncGenerator[gr.routes.App]:
         around,
         pages,
         path,
-        css=_CSS,
+        css=access.CSS,
+        js=access.JS,
         footer_links=["settings"],
         run_history=False,  # what one visitor of a shared browser said is nobody else's business
         ssr_mode=False,

@@ -131,9 +131,9 @@ def link_html(id: str, format: str, leave_out: bool, title: str) -> str:
 
 
 def status_html(message: str, *, wrong: bool = False) -> str:
-    """A message that screen readers tell."""
-    role = "alert" if wrong else "status"
-    return f'<p class="long-text-status" role="{role}">{shown_text(message)}</p>' if message else ""
+    """A message. In a place for messages (see `access.py`) screen readers tell it."""
+    role = ' role="alert"' if wrong else ""
+    return f'<p class="long-text-status"{role}>{shown_text(message)}</p>' if message else ""
 
 
 def shown_text(text: str) -> str:

@@ -55,11 +55,8 @@ def models_html(listed: Sequence[ListedModel], running: Collection[str]) -> str:
         for each in listed
     ]
     heads = ["Model", "Languages", "Licence", "Size", "State"]
-    table = table_html(heads, rows, "No model fits. Choose another engine or language above.")
-    return (
-        '<div class="models-table" tabindex="0" role="region" aria-label="Models" '
-        f'style="max-height:20rem;overflow-y:auto">{table}</div>'
-    )
+    empty = "No model fits. Choose another engine or language above."
+    return table_html(heads, rows, empty, max_height="20rem")
 
 
 def problems_html(problems: Mapping[str, str]) -> str:
@@ -111,10 +108,10 @@ def _install_html(view: InstallView) -> str:
     if view.state is InstallState.STOPPED:
         return f"<p>{name} was stopped. Installing it again goes on from there.</p>"
     if view.state is InstallState.INSTALLED:
-        return f'<p role="status">{name} is installed.</p>'
+        return f"<p>{name} is installed.</p>"
     of = f" value={view.received} max={max(1, view.size)}" if view.size else ""
     return (
-        f'<div role="status"><progress{of} aria-label="{name}" '
+        f'<div aria-live="off"><progress{of} aria-label="{name}" '
         'style="width:100%;height:1rem;accent-color:var(--color-accent)"></progress>'
         f'<p style="overflow-wrap:anywhere">{name}: {shown_text(_how_far(view))}</p></div>'
     )

@@ -149,15 +149,22 @@ def connect(
     )
 
 
-def table_html(heads: list[str], rows: list[list[str]], empty: str) -> str:
-    """A table that a phone can scroll; `empty` says what to do where there is nothing."""
+def table_html(
+    heads: list[str], rows: list[list[str]], empty: str, max_height: str = "none"
+) -> str:
+    """A table that a phone can scroll, and who has no mouse; `empty` says what to do where there is
+    nothing. `max_height`: CSS.
+    """
     if not rows:
         return f"<p>{shown_text(empty)}</p>"
     head = "".join(f'<th scope="col">{shown_text(each)}</th>' for each in heads)
     body = "".join(
         "<tr>" + "".join(f"<td>{shown_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
+    called = shown_text(", ".join(filter(None, heads)))
     return (
-        f'<div style="overflow-x:auto"><table style="width:100%"><thead><tr>{head}</tr></thead>'
+        f'<div tabindex="0" role="region" aria-label="Table: {called}" '
+        f'style="overflow:auto;max-height:{max_height}">'
+        f'<table style="width:100%"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )

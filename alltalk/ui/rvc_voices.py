@@ -53,7 +53,7 @@ class RvcVoices:
         self.deletion.build_question("Really delete it")
         self.message = gr.HTML(elem_id="rvc-message")
         self.player = gr.HTML(elem_id="rvc-player")
-        gr.Markdown("#### Add an RVC voice")
+        gr.Markdown("## Add an RVC voice")
         self.files = gr.File(
             label="A zip as it is downloaded, or a .pth and its .index",
             file_count="multiple",

@@ -17,10 +17,11 @@ PLACES = 18
 class Place:
     """One of them: where a text is typed or one of a few is chosen, and what is wrong with it."""
 
-    def __init__(self) -> None:
-        self.text = gr.Textbox(visible=False, max_lines=1, elem_classes="setting")
+    def __init__(self, number: int) -> None:
+        field = f"setting-{number}"
+        self.text = gr.Textbox(visible=False, max_lines=1, elem_classes="setting", elem_id=field)
         self.choice = gr.Radio([], visible=False, elem_classes="setting")
-        self.problem = gr.HTML(visible=False)
+        self.problem = gr.HTML(visible=False, elem_id=f"{field}-problem")
 
     @property
     def fields(self) -> list[Any]:

@@ -51,7 +51,7 @@ class _Page:
                 placeholder="a part of its name or meaning",
                 max_lines=1,
             )
-        self.places = [Place() for _ in range(PLACES)]
+        self.places = [Place(number) for number in range(PLACES)]
         self.message = gr.HTML(elem_id="settings-message")
         self.save = gr.Button("Save", variant="primary")
         self.keys = ApiKeys(product, self.message)
