@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hearing import hear
 
+pytestmark = pytest.mark.timeout(900)
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "write-an-engine.md"
 BUZZ = Path(__file__).with_name("alltalk-buzz")
