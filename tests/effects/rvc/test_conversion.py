@@ -210,15 +210,16 @@ def test_20_ms_are_converted(shared):
     assert np.isfinite(converted.samples).all()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("split", [True, False])
 def test_a_long_clip_is_one_sound_across_its_cuts(shared, split):
-    spoken = vowel(36.0, rate=16000)
+    spoken = vowel(31.5, rate=16000)  # one block is 30 s at most
     converted = shared.convert(spoken, replace(ANA, split=split))
-    assert len(converted) == 36 * 40000
-    assert peak_hz(Audio(converted.samples[25 * 40000 : 35 * 40000].copy(), 40000)) == (
+    assert len(converted) == round(31.5 * 40000)
+    assert peak_hz(Audio(converted.samples[23 * 40000 : 31 * 40000].copy(), 40000)) == (
         pytest.approx(150, rel=0.001)
     )
-    levels = [rms(converted.samples[at : at + 4000]) for at in range(40000, 35 * 40000, 4000)]
+    levels = [rms(converted.samples[at : at + 4000]) for at in range(40000, 31 * 40000, 4000)]
     assert max(levels) < 1.1 * min(levels)
 
 
