@@ -25,17 +25,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ENGINES = ("piper", "vits", "xtts")
 ROUNDS = 20
 WARM_ROUNDS = 3
-CLIENTS = 2
+CLIENTS = 3
 PATIENCE_S = 600
-UNREST = 0.25
-"""Share by which the allocator's memory comes and goes. One engine kept of each round would be
-six times that: the tiny XTTS alone holds 90 MB."""
-LOOKED_S = 10.0
-"""How long the least of an idle server is looked for after the first rounds."""
-SETTLED_S = 120.0
-"""The longest that threads of an engine let go of may take to end."""
-PATIENT = {"ALLTALK_SERVER__DRAIN_S": "600"}
-"""A request may last longer than the usual time to drain where others use the machine, too."""
+GROWTH = 0.05
+GROWTH_BYTES = 30_000_000
+"""What memory may grow by, the larger of both: a share of what it was, and so much. The tiny XTTS
+alone holds 90 MB."""
+CALM_S = 10.0
+"""How long memory and threads are looked at: those of an engine let go of end a little later."""
+CALM_ROUNDS = 5
+"""How often engines are swapped once more, without load, before growth is believed: what the
+allocator holds comes and goes by 20 MB, and what a round leaves behind stays."""
+FEW_KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16"}
+"""PyTorch keeps 1024 compiled kernels, one for each length of sound. Random weights speak at any
+length, so that these alone grow by 40 MB in the first rounds, and then no more."""
 
 
 @pytest.fixture
@@ -50,21 +53,34 @@ def home(tmp_path: Path) -> Path:
 
 
 async def test_swapping_engines_twenty_times_under_load_leaves_nothing_behind(home: Path) -> None:
-    sizes: list[tuple[int, int, int]] = []
     answers: list[httpx.Response] = []
-    with live_server(home, "xtts", PATIENT) as server:
-        for rounds in (WARM_ROUNDS, ROUNDS - WARM_ROUNDS):
-            async with speaking_clients(server, answers) as heard:
-                for engine in ENGINES * rounds:
-                    await swap(server, engine)
-                    await heard()
-            sizes.append(await settled(server, sizes[:1]))
+    with live_server(home, "xtts", FEW_KERNELS) as server:
+        await swap_under_load(server, WARM_ROUNDS, answers)
+        threads, files, memory = await settled(server)
+        most = (threads, files, memory + round(max(GROWTH * memory, GROWTH_BYTES)))
+        await swap_under_load(server, ROUNDS - WARM_ROUNDS, answers)
+        left = await settled(server)
+        for _ in range(CALM_ROUNDS):
+            if any(map(operator.gt, left, most)):
+                await swap_round(server)
+                left = await settled(server)
     assert len(answers) >= ROUNDS * len(ENGINES)
     assert [fault for answer in answers if (fault := fault_of(answer))] == []
-    (threads, files, memory), (more_threads, more_files, more_memory) = sizes
-    assert more_threads <= threads
-    assert more_files <= files
-    assert more_memory <= (1 + UNREST) * memory
+    assert all(map(operator.le, left, most)), f"threads, files, bytes: {left}, at most {most}"
+
+
+async def swap_under_load(server: Live, rounds: int, answers: list[httpx.Response]) -> None:
+    """So many rounds, while clients speak."""
+    async with speaking_clients(server, answers) as heard:
+        for engine in ENGINES * rounds:
+            await swap(server, engine)
+            await heard()
+
+
+async def swap_round(server: Live) -> None:
+    """Each engine once."""
+    for engine in ENGINES:
+        await swap(server, engine)
 
 
 async def swap(server: Live, engine: str) -> None:
@@ -114,14 +130,11 @@ async def ask(client: httpx.AsyncClient, more: int) -> httpx.Response:
     return await client.post("/v1/audio/speech", json={**body, "input": text})
 
 
-async def settled(server: Live, before: list[tuple[int, int, int]]) -> tuple[int, int, int]:
-    """Threads, open files and resident bytes of the idle server; the least of each in a while.
-
-    An engine that was let go of ends its threads, and gives its memory back, a little later.
-    """
+async def settled(server: Live) -> tuple[int, int, int]:
+    """Threads, open files and resident bytes of the idle server; the least of each in a while."""
     loop = asyncio.get_running_loop()
-    found, until = footprint(server), loop.time() + (SETTLED_S if before else LOOKED_S)
-    while loop.time() < until and (not before or any(map(operator.gt, found, before[0]))):
+    found, until = footprint(server), loop.time() + CALM_S
+    while loop.time() < until:
         await asyncio.sleep(0.2)
         threads, files, memory = map(min, found, footprint(server))
         found = (threads, files, memory)
