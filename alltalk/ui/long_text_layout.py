@@ -98,6 +98,8 @@ class Layout:
 
     def _build_editor(self) -> None:
         self.why = gr.HTML()
+        self.edited = gr.State(None)
+        """The line that the fields show: another may have been chosen since."""
         self.text = gr.Textbox(label="Text of the chosen line", lines=4, max_lines=12)
         self.voice, self.language, self.speed, self.pitch, self.pause_s = _manner_fields(
             AS_DOCUMENT
@@ -153,7 +155,7 @@ class Layout:
     def editor_components(self) -> list[Any]:
         """What shows the chosen line, and what opening another document changes."""
         return [
-            *(self.why, self.text, self.voice, self.language, self.speed, self.pitch),
+            *(self.why, self.edited, self.text, self.voice, self.language, self.speed, self.pitch),
             *(self.pause_s, self.chapter, self.save, self.again, self.play_from, self.up),
             *(self.down, self.removal.ask),
             *(self.id, self.start, self.desk, self.player, self.exported, self.whole_title),

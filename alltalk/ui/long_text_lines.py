@@ -25,7 +25,8 @@ class Lines:
         page = self._page
         here, shown = [page.id, page.page, page.lines], page.shown_components
         fields = [page.text, page.voice, page.language, page.speed, page.pitch, page.pause_s]
-        edited, changed = [*here, *fields, page.chapter], [*shown, *page.editor_components]
+        edited = [page.id, page.page, page.edited, *fields, page.chapter]
+        changed = [*shown, *page.editor_components]
         on(page.lines.input, self._chosen, [page.id, page.lines], page.editor_components)
         on(page.save.click, self._save, edited, changed)
         on(page.again.click, self._again, edited, changed)

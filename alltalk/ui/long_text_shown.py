@@ -115,6 +115,7 @@ class Page(Layout):
         return {
             self.why: status_html(problem, wrong=True)
             or ("" if known else status_html("Choose a line to change it, or to hear it.")),
+            self.edited: known.id if known else None,
             self.text: gr.update(value=known.text if known else "", interactive=known is not None),
             **values,
             self.chapter: known.begins_chapter if known else False,

@@ -77,8 +77,8 @@ class _Page:
         opened(lambda event: on(event, self._again, [self.chosen], shown))
         described = [self.about, self.said, self.transcribe, self.shown_voice]
         self.chosen.change(  # tells nothing: a message about what was done stays
-            self._describe,
-            [self.chosen],
+            self._chosen,
+            [self.chosen, self.shown_voice],
             described,
             concurrency_limit=None,
             show_progress="hidden",
@@ -120,6 +120,11 @@ class _Page:
         update = await self._list(now)
         names = [(name, name) for name in update[self.chosen]["choices"]]
         return {**update, self.chosen: choice(names, now, now)}
+
+    async def _chosen(self, name: str | None, shown: str) -> Update:
+        """What is to know of it. Where it is shown already, a transcript being typed stays."""
+        update = await self._describe(name)
+        return {self.about: update[self.about]} if name == shown else update
 
     async def _describe(self, name: str | None) -> Update:
         heard, listed = await self._voices()
