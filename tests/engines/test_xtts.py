@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import wave
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -26,7 +27,7 @@ from alltalk.registry import Registry
 TEXT = "We are all away."
 NAME = "Claribel Dervla"
 
-pytestmark = pytest.mark.usefixtures("needs_xtts")
+pytestmark = [pytest.mark.usefixtures("needs_xtts"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -374,8 +375,9 @@ def test_sound_leaves_while_it_speaks_and_it_stops_between_two_tokens(reference)
 
 def test_chunks_are_as_long_as_the_settings_say(home):
     engine = load(home, runtime="reference", stream_chunk_tokens_set=5)
-    chunks = list(engine.synthesize(say(engine, TEXT * 2)))
-    assert [chunk is None for chunk in chunks[:10]] == [True, True, True, True, False] * 2
+    with closing(engine.synthesize(say(engine, TEXT * 2))) as speaking:
+        chunks = [next(speaking) for _ in range(10)]
+    assert [chunk is None for chunk in chunks] == [True, True, True, True, False] * 2
 
 
 def test_temperature_zero_draws_nothing(engine):
@@ -487,7 +489,7 @@ def resident_bytes() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 def test_swapping_engines_leaves_memory_where_it_was(home):
     shutil.copytree(tiny("vits"), home / "engines/vits/models/mine")

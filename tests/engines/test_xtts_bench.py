@@ -10,6 +10,8 @@ from tiny_models import tiny
 
 from alltalk.engine import Place
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def runs(needs_xtts):
