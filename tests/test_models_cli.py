@@ -70,6 +70,9 @@ def test_install_list_verify_and_remove(alltalk):
     assert alltalk("verify").stdout == "toy/small: as it should be\n"
     assert alltalk("remove", "small").stdout == "toy/small was removed.\n"
     assert alltalk("list", "--installed").stdout == ""
+    nothing = alltalk("verify")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "Nothing is installed yet" in nothing.stderr
 
 
 def test_what_voice_conversion_needs_is_in_the_catalogue(alltalk):

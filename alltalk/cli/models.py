@@ -125,6 +125,8 @@ def verify(
     else:
         here = asyncio.run(catalogue.list())
         entries = [each.entry for each in here if each.state is not ModelState.ABSENT]
+    if not entries:
+        print("Nothing is installed yet. What there is: alltalk models list", file=sys.stderr)
     faulty = False
     for entry in entries:
         faults = asyncio.run(catalogue.verify(entry.key))
