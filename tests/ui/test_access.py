@@ -85,6 +85,7 @@ def test_all_of_it_is_within_reach(whole):
     assert [each["name"] for each in stops if not each["seen"]] == []
     for before, after in itertools.pairwise(stops):
         assert after["bottom"] >= before["top"], f"{after['name']} stands above {before['name']}"
+    expect(whole.locator("[role=combobox][aria-expanded=true]")).to_have_count(0)
     missed = [e["name"] for e in whole.evaluate(CONTROLS) if e["stop"] and not e["reached"]]
     assert missed == []
 
