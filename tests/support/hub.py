@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif file.held:
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            file.held.wait(60)
+            file.held.wait(600)
             self.wfile.write(body[len(body) // 2 :])
         else:
             self.wfile.write(body)
