@@ -74,7 +74,12 @@ JS = """() => {
             field.setAttribute('aria-describedby', id);
         }
     };
-    new MutationObserver(look).observe(document.body, {
+    let due = false;
+    const soon = () => {
+        if (!due) requestAnimationFrame(() => { due = false; look(); });
+        due = true;
+    };
+    new MutationObserver(soon).observe(document.body, {
         childList: true, subtree: true, characterData: true,
     });
     look();
@@ -83,7 +88,7 @@ JS = """() => {
         if (leaves) event.stopImmediatePropagation();
     }, true);
 }"""
-"""Marks what Gradio builds, as it is built and changed:
+"""Marks what Gradio builds, once for each picture that it changes:
 
 - places of messages that are empty leave no gap, and are live regions before the message comes;
 - a list of options closes when the Tab key leaves its field (Gradio would open it again), and is
