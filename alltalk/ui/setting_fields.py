@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,10 +18,14 @@ PLACES = 18
 class Place:
     """One of them: where a text is typed or one of a few is chosen, and what is wrong with it."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, among: Sequence[str]) -> None:
+        """`among` has whatever a setting can be chosen to be.
+
+        A server that does not know any more what it has shown takes such a choice all the same.
+        """
         field = f"setting-{number}"
         self.text = gr.Textbox(visible=False, max_lines=1, elem_classes="setting", elem_id=field)
-        self.choice = gr.Radio([], visible=False, elem_classes="setting")
+        self.choice = gr.Radio(list(among), value=None, visible=False, elem_classes="setting")
         self.problem = gr.HTML(visible=False, elem_id=f"{field}-problem")
 
     @property

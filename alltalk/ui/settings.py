@@ -40,8 +40,12 @@ class _Page:
         self._settings = {each.name: each for part in self._sections.values() for each in part}
         self.opened = gr.context.Context.block.select  # type: ignore[union-attr]
         self.timer = gr.Timer(TICK_S, active=False)
-        self.known = gr.State({})
-        """Names of the settings that are shown, in their places, and their values as shown."""
+        self.known = gr.JSON({}, visible=False)
+        """Names of the settings that are shown, in their places, and their values as shown.
+
+        Kept by the browser, beside what is typed: an answer on its way, or a server that has
+        restarted meanwhile, cannot make one mean another setting than it stands at.
+        """
         with gr.Row():
             titles = list(self._sections)
             first = next(title for title in titles if title.startswith(f"{FIRST}:"))
@@ -51,7 +55,8 @@ class _Page:
                 placeholder="a part of its name or meaning",
                 max_lines=1,
             )
-        self.places = [Place(number) for number in range(PLACES)]
+        among = {choice for each in self._settings.values() for choice in each.choices}
+        self.places = [Place(number, sorted(among)) for number in range(PLACES)]
         self.message = gr.HTML(elem_id="settings-message")
         self.save = gr.Button("Save", variant="primary")
         self.keys = ApiKeys(product, self.message)
@@ -70,16 +75,16 @@ class _Page:
         on(self.opened, self._open, [self.known, self.section], shown)
         on(self.section.input, self._show_section, [self.section], [*shown, self.sought])
         on(self.sought.change, self._find, [self.sought, self.section], shown)
-        on(self.save.click, self._save, [self.known, *fields], shown)
-        on(self.timer.tick, self._follow, [self.known], shown)
+        on(self.save.click, self._save, [self.known, self.section, *fields], shown)
+        on(self.timer.tick, self._follow, [self.known, self.section], shown)
         for number, place in enumerate(self.places):
             checked = self._checking(number)
             for trigger in (place.text.blur, place.text.submit):
-                on(trigger, checked, [self.known, place.text], [place.problem])
+                on(trigger, checked, [self.known, self.section, place.text], shown)
         self.keys.wire(self.opened)
 
     async def _open(self, known: Mapping[str, str], section: str, asked: gr.Request) -> Update:
-        return {} if known else self._shown(self._sections[section], asked)
+        return {} if self._is_shown(known) else self._shown(self._sections[section], asked)
 
     async def _show_section(self, section: str, asked: gr.Request) -> Update:
         return {**self._shown(self._sections[section], asked), self.sought: ""}
@@ -110,6 +115,16 @@ class _Page:
             update.update(place.empty())
         return {**update, self.known: values}
 
+    def _is_shown(self, known: Mapping[str, str]) -> bool:
+        """False where the browser has nothing, or what another version has shown it."""
+        return bool(known) and len(known) <= PLACES and known.keys() <= self._settings.keys()
+
+    def _anew(self, section: str, asked: gr.Request) -> Update:
+        """The section, where it is not known what the fields stand for."""
+        said = "Nothing is saved: this page was out of date. Here is what is set now; try again."
+        shown = self._shown(self._sections[section], asked)
+        return {**shown, self.message: status_html(said, wrong=True)}
+
     def _values(self, names: Any) -> dict[str, str]:
         """What those settings are, as they are shown."""
         stored = self._config.current.model_dump(mode="json", by_alias=True)
@@ -120,8 +135,14 @@ class _Page:
     def _checking(self, number: int) -> Any:
         """What looks at the value that is typed in that place, before it is saved."""
 
-        async def check(known: Mapping[str, str], text: str, asked: gr.Request) -> Update:
+        async def check(
+            known: Mapping[str, str], section: str, text: str, asked: gr.Request
+        ) -> Update:
             require(asked, Role.ADMIN)
+            if not self._is_shown(known):
+                return self._anew(section, asked)
+            if number >= len(known):  # it was left because other settings took its place
+                return {self.message: gr.skip()}
             name, problem = list(known)[number], ""
             try:
                 if text != known[name]:
@@ -132,8 +153,12 @@ class _Page:
 
         return check
 
-    async def _save(self, known: Mapping[str, str], asked: gr.Request, *typed: Any) -> Update:
+    async def _save(
+        self, known: Mapping[str, str], section: str, asked: gr.Request, *typed: Any
+    ) -> Update:
         require(asked, Role.ADMIN)
+        if not self._is_shown(known):
+            return self._anew(section, asked)
         update, changed = {}, {}
         for number, (name, before) in enumerate(known.items()):
             setting = self._settings[name]
@@ -171,11 +196,13 @@ class _Page:
                 found.append((name, str(error)))
         return found
 
-    async def _follow(self, known: Mapping[str, str], asked: gr.Request) -> Update:
+    async def _follow(self, known: Mapping[str, str], section: str, asked: gr.Request) -> Update:
         """Show what was changed elsewhere, by another page or in the file."""
-        if not known:
+        if not known:  # it has just been opened, or may not be seen
             return {self.message: gr.skip()}
         require(asked, Role.ADMIN)
+        if not self._is_shown(known):
+            return self._anew(section, asked)
         values = self._values(known)
         changed = [name for name in known if known[name] != values[name]]
         if not changed:

@@ -1,0 +1,76 @@
+"""Pages that were open while the server, or what it knows of them, became another one."""
+
+from __future__ import annotations
+
+import gradio as gr
+import pytest
+from browsers import send
+
+from alltalk.home import Home
+from alltalk.product import build, running
+from alltalk.ui import settings
+
+NAMES = ("speech.narration", "speech.pause_s")
+"""A choice and a text."""
+
+
+@pytest.fixture
+async def product(tmp_path):
+    product = build(Home(tmp_path), engine="tone", environ={})
+    async with running(product, tended=False):
+        await product.pool.ready()
+        yield product
+
+
+@pytest.fixture
+async def page(product):
+    """The Settings page."""
+    with gr.Blocks(), gr.Tab("Settings"):
+        page = settings._Page(product)
+        page.wire()
+    return page
+
+
+def shown(page, **typed):
+    """What a browser holds that shows `NAMES`, and in which that was typed."""
+    known = page._values(NAMES)
+    values = {page.known: known, page.section: page.section.value}
+    for name, place in zip(NAMES, page.places, strict=False):
+        text = typed.get(name.rpartition(".")[2], known[name])
+        values[place.choice if page._settings[name].choices else place.text] = text
+    return values
+
+
+def pages_of(component):
+    """The Blocks that it is in."""
+    block = component
+    while block.parent is not None:
+        block = block.parent
+    return block
+
+
+async def test_settings_are_saved_from_a_page_of_before_a_restart(page, product):
+    typed = shown(page, narration="v2", pause_s="0.7")
+    answer = await send(pages_of(page.save), page.save, "click", typed)
+    assert "Saved: speech.narration, speech.pause_s." in answer[page.message]
+    speech = product.config.current.speech
+    assert (speech.narration, speech.pause_s) == ("v2", 0.7)
+
+
+async def test_what_was_changed_elsewhere_is_shown_after_a_restart(page, product):
+    before = shown(page)
+    await product.control.change_settings({"speech.pause_s": 0.9})
+    answer = await send(pages_of(page.timer), page.timer, "tick", before)
+    assert "Changed elsewhere: speech.pause_s." in answer[page.message]
+    assert answer[page.places[1].text] == "0.9"
+
+
+@pytest.mark.parametrize("known", [{}, {"speech.of_another_version": "1"}])
+async def test_a_page_that_does_not_know_what_it_shows_is_drawn_anew(page, product, known):
+    before = product.config.current
+    lost = {**shown(page, pause_s="0.7"), page.known: known}
+    for trigger, event in ((page.save, "click"), (page.places[1].text, "blur")):
+        answer = await send(pages_of(page.save), trigger, event, lost)
+        assert "Nothing is saved: this page was out of date." in answer[page.message]
+        assert answer[page.known].root["speech.pause_s"] == "0.12"
+    assert product.config.current == before
