@@ -51,7 +51,13 @@ class _Page:
         self.plots = gr.HTML(elem_id="status-plots")
         self.live = gr.HTML(elem_id="status-requests")
         with gr.Row(visible=False) as self.choice:
-            self.request = gr.Dropdown([], label="Request to stop", scale=3)
+            self.request = gr.Dropdown(
+                # What is chosen may end, and be none of the choices any more: `_cancel` says so.
+                [],
+                label="Request to stop",
+                scale=3,
+                allow_custom_value=True,
+            )
             self.cancel = gr.Button("Stop it", variant="stop", scale=1)
         self.problems = gr.HTML(elem_id="status-problems")
         self.failures = gr.HTML(elem_id="status-failures")

@@ -8,7 +8,7 @@ from browsers import send
 
 from alltalk.home import Home
 from alltalk.product import build, running
-from alltalk.ui import settings
+from alltalk.ui import openai_names, settings, status
 
 NAMES = ("speech.narration", "speech.pause_s")
 """A choice and a text."""
@@ -74,3 +74,49 @@ async def test_a_page_that_does_not_know_what_it_shows_is_drawn_anew(page, produ
         assert "Nothing is saved: this page was out of date." in answer[page.message]
         assert answer[page.known].root["speech.pause_s"] == "0.12"
     assert product.config.current == before
+
+
+async def test_a_chosen_request_that_has_ended_is_told(product):
+    with gr.Blocks() as pages:
+        page = status._Page(product)
+        page.wire()
+    answer = await send(pages, page.cancel, "click", {page.request: "req-gone"})
+    assert "That request has ended already." in answer[page.message]
+
+
+@pytest.fixture
+async def names(product):
+    """OpenAI's names."""
+    with gr.Blocks():
+        names = openai_names.OpenaiNames(product)
+        names.wire()
+    return names
+
+
+def chosen(names, **others):
+    """What a browser holds that shows who speaks now, but for `others`."""
+    update = names.offering(["low", "high"])
+    values = zip(openai_names.NAMES, names.fields, strict=True)
+    return {field: others.get(name, update[field]["value"]) for name, field in values}
+
+
+async def test_a_name_that_another_engine_s_voice_stands_at_is_told(names, product):
+    before = product.pool.current.offer.openai_voices
+    values = chosen(names, nova="of another engine")
+    answer = await send(pages_of(names._save), names._save, "click", values)
+    assert "of another engine" in answer[names._message]
+    assert product.pool.current.offer.openai_voices == before
+
+
+async def test_the_names_show_who_speaks_by_now(names, product):
+    await product.control.map_openai_voices({"nova": "high"})
+    assert names.offering(["low", "high"])[names.fields[4]]["value"] == "high"
+
+
+async def test_a_name_that_was_emptied_keeps_its_voice_and_that_is_told(names, product):
+    await product.control.map_openai_voices({"nova": "high"})
+    values = chosen(names, nova=None, alloy="low")
+    answer = await send(pages_of(names._save), names._save, "click", values)
+    assert "Saved. Not so nova: each name keeps a voice." in answer[names._message]
+    assert answer[names.fields[4]] == "high"
+    assert product.pool.current.offer.openai_voices["alloy"] == "low"
