@@ -46,7 +46,7 @@ def test_a_voice_is_uploaded_heard_renamed_and_deleted(voices, tmp_path, shot):
     expect(voices.locator("#voices-message")).to_contain_text("pal.wav")
     assert "pal.wav" in listed(voices)
 
-    transcript = voices.get_by_label("Transcript")
+    transcript = voices.get_by_role("textbox", name="Transcript", exact=True)
     expect(transcript).to_have_value("Good day.")
     transcript.fill("Good night.")
     voices.get_by_role("button", name="Save the transcript").click()
