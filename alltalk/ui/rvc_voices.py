@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack, aclosing
 from typing import Any
 
 import gradio as gr
@@ -18,7 +18,7 @@ from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.parts import Update, choice, connect, opened, require, ticket, uploaded
-from alltalk.ui.player import player_html
+from alltalk.ui.preview import Preview
 from alltalk.ui.rvc_choice import NO_VOICE, NOT_CHOSEN, SWITCHED_OFF, RvcChoice, needed, offered
 from alltalk.ui.sounds import Sounds
 
@@ -31,7 +31,7 @@ class RvcVoices:
     """Its components, and what happens when they are used."""
 
     def __init__(self, product: Product, sounds: Sounds) -> None:
-        self._service, self._studio, self._sounds = product.service, product.studio, sounds
+        self._service, self._studio = product.service, product.studio
         self._conversions, self._control = product.conversions, product.control
         gr.Markdown(
             "An RVC voice takes finished speech and gives it another sound: words, timing and "
@@ -52,7 +52,7 @@ class RvcVoices:
             self.deletion = AskedTwice("Delete this RVC voice", "rvc-delete", min_width=120)
         self.deletion.build_question("Really delete it")
         self.message = gr.HTML(elem_id="rvc-message")
-        self.player = gr.HTML(elem_id="rvc-player")
+        self.preview = Preview(sounds, "rvc-player")
         gr.Markdown("## Add an RVC voice")
         self.files = gr.File(
             label="A zip as it is downloaded, or a .pth and its .index",
@@ -81,10 +81,10 @@ class RvcVoices:
 
         opened(lambda event: on(event, self._list, choosable, shown))
         on(self.enable.click, self._enable, choosable, shown)
-        trial = {*self.rvc.fields, self.speaker, self.text}
-        on(self.hear.click, self._hear, trial, [self.player])
+        trial = {*self.rvc.fields, self.speaker, self.text, self.preview.last}
+        on(self.preview.again(self.hear.click), self._hear, trial, self.preview.outputs)
         self.deletion.wire(self.rvc.voice, self._loss, self.message)
-        gone = [*shown, self.player, *self.deletion.outputs]
+        gone = [*shown, self.preview.player, *self.deletion.outputs]
         on(self.deletion.really.click, self._delete, {*choosable, self.deletion.meant}, gone)
         new = {self.files, self.name, self.replace}
         connect(self.add.click, self._add, {*choosable, *new}, [*shown, *new], self.added)
@@ -117,16 +117,18 @@ class RvcVoices:
         await self._control.change_settings({"rvc_settings.rvc_enabled": True})
         return await self._list(values)
 
-    async def _hear(self, values: dict[Any, Any], asked: gr.Request) -> Update:
+    async def _hear(self, values: dict[Any, Any], asked: gr.Request) -> AsyncGenerator[Update]:
         if not values[self.text].strip():
             raise BadInput("Type what is to be said first.")
         conversion = needed(self.rvc.asked(values))
         request = SpeechRequest(
             values[self.text], voice=values[self.speaker], conversion=conversion
         )
-        take = self._sounds.begin(request, ticket(asked, self._service.config))
-        await take.begun()
-        return {self.player: player_html(take.name)}
+        mine = ticket(asked, self._service.config)
+        last = values[self.preview.last]
+        async with aclosing(self.preview.heard(request, mine, last)) as updates:
+            async for update in updates:
+                yield update
 
     async def _add(self, values: dict[Any, Any]) -> Update:
         paths = uploaded(values[self.files], self._conversions.largest_bytes)
@@ -152,5 +154,5 @@ class RvcVoices:
     async def _delete(self, values: dict[Any, Any]) -> Update:
         removed = await self._conversions.remove(values[self.deletion.meant])
         said = status_html(f"{removed} was deleted.")
-        gone = {**await self._shown(values, ""), **self.deletion.over(), self.player: ""}
+        gone = {**await self._shown(values, ""), **self.deletion.over(), self.preview.player: ""}
         return {**gone, self.message: said}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -18,7 +19,7 @@ from alltalk.ui.long_text_view import status_html
 from alltalk.ui.new_voice import NewVoiceForm
 from alltalk.ui.openai_names import OpenaiNames
 from alltalk.ui.parts import Update, choice, connect, opened, table_html, ticket
-from alltalk.ui.player import player_html
+from alltalk.ui.preview import Preview
 from alltalk.ui.rvc_voices import RvcVoices
 from alltalk.ui.sounds import Sounds
 from alltalk.voices import TRANSCRIPT_CHARS, is_recorded
@@ -39,13 +40,13 @@ class _Page:
     """Its components, and what happens when they are used."""
 
     def __init__(self, product: Product, sounds: Sounds) -> None:
-        self._service, self._studio, self._sounds = product.service, product.studio, sounds
+        self._service, self._studio = product.service, product.studio
         self.message = gr.HTML(elem_id="voices-message")
         with gr.Row():
             self.chosen = gr.Dropdown([], label="Listed voice", scale=3, min_width=220)
             self.hear = gr.Button("Hear it", variant="primary", scale=1, min_width=100)
         self.about = gr.HTML(elem_id="voices-about")
-        self.player = gr.HTML(elem_id="voices-player")
+        self.preview = Preview(sounds, "voices-player")
         with gr.Row():
             self.new_name = gr.Textbox(label="New name", max_lines=1, scale=2, min_width=200)
             self.rename = gr.Button("Rename", min_width=100)
@@ -84,12 +85,13 @@ class _Page:
             show_progress="hidden",
             api_visibility="private",
         )
-        on(self.hear.click, self._hear, [self.chosen], [self.player])
+        heard = [self.chosen, self.preview.last]
+        on(self.preview.again(self.hear.click), self._hear, heard, self.preview.outputs)
         renamed = [*shown, *described, self.new_name]
         on(self.rename.click, self._rename, [self.chosen, self.new_name], renamed)
         on(self.transcribe.click, self._transcribe, [self.shown_voice, self.said], described)
         self.deletion.wire(self.chosen, self._loss, self.message)
-        gone = [*shown, *described, self.player, *self.deletion.outputs]
+        gone = [*shown, *described, self.preview.player, *self.deletion.outputs]
         on(self.deletion.really.click, self._delete, [self.deletion.meant], gone)
         self.new.wire(self._changed, [*shown, *described])
         self.names.wire()
@@ -143,14 +145,15 @@ class _Page:
         table = table_html(["Made of", "Language", "Transcript"], rows, "")
         return {**editor, self.about: table + status_html(not_heard(voice, heard))}
 
-    async def _hear(self, name: str | None, asked: gr.Request) -> Update:
+    async def _hear(self, name: str | None, last: str, asked: gr.Request) -> AsyncGenerator[Update]:
         wanted, (heard, listed) = _needed(name), await self._voices()
         if (voice := listed.get(wanted)) and (unheard := not_heard(voice, heard)):
             raise Unsupported(unheard)
         request = SpeechRequest(PREVIEW, voice=wanted)
-        take = self._sounds.begin(request, ticket(asked, self._service.config))
-        await take.begun()
-        return {self.player: player_html(take.name)}
+        mine = ticket(asked, self._service.config)
+        async with aclosing(self.preview.heard(request, mine, last)) as updates:
+            async for update in updates:
+                yield update
 
     async def _rename(self, name: str | None, to: str) -> Update:
         if not to.strip():
@@ -174,7 +177,7 @@ class _Page:
     async def _delete(self, name: str | None) -> Update:
         removed = await self._studio.remove(await self._own(name))
         said = status_html(f"{removed.name} was deleted.")
-        gone = {**await self._changed(), **self.deletion.over(), self.player: ""}
+        gone = {**await self._changed(), **self.deletion.over(), self.preview.player: ""}
         return {**gone, self.message: said}
 
     async def _own(self, name: str | None) -> str:
