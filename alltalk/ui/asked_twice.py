@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from alltalk.ui.held import Held
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.parts import Update, connect
 
@@ -18,7 +19,7 @@ class AskedTwice:
         """`id` is the button's in the page; `more` says how it looks."""
         self._id = id
         self.ask = gr.Button(label, variant="stop", elem_id=id, **more)
-        self.meant = gr.State(None)
+        self.meant = Held(visible=False)
         """What was asked about. Whoever chooses something else afterwards still loses only that."""
 
     def build_question(self, really: str) -> None:

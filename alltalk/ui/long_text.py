@@ -11,9 +11,10 @@ import gradio as gr
 from alltalk.documents import Manner, read_markdown, read_plain
 from alltalk.errors import BadInput, NotFound
 from alltalk.product import Product
+from alltalk.ui.kept import Memory
 from alltalk.ui.long_text_export import Export
 from alltalk.ui.long_text_lines import Lines, needed
-from alltalk.ui.long_text_shown import Page, forgotten, remembered
+from alltalk.ui.long_text_shown import Page
 from alltalk.ui.long_text_view import manner_of, status_html
 from alltalk.ui.parts import Update, client, opened, telling
 
@@ -38,12 +39,12 @@ class _Documents:
         here = [page.id, page.page]
         choosable = [voice for voice, _ in page.choosable]
         opened(lambda event: on(event, page.choices, [], choosable))
-        on(root.load, self._load, [page.memory], everything)
+        loaded = on(root.load, self._load, [page.kept.change], everything, js=page.kept.read)
         new = [page.new_title, page.new_text, page.new_file, page.new_split, page.new_kind]
-        new += [page.new_voice, page.new_language, page.new_rate, page.memory]
-        on(page.make.click, self._make, new, [*everything, page.new_text, page.new_file])
-        on(page.reopen.click, self._reopen, [page.known, page.memory], everything)
-        on(page.leave.click, self._leave, [page.memory], everything)
+        new += [page.new_voice, page.new_language, page.new_rate]
+        made = on(page.make.click, self._make, new, [*everything, page.new_text, page.new_file])
+        reopened = on(page.reopen.click, self._reopen, [page.known], everything)
+        left = on(page.leave.click, self._leave, [], everything)
         on(page.timer.tick, page.view, here, shown)
         on(page.previous.click, self._turned(-1), here, shown)
         on(page.next.click, self._turned(1), here, shown)
@@ -51,36 +52,44 @@ class _Documents:
         on(page.stop.click, self._stop, here, shown)
         on(page.play.click, self._play, [page.id], [page.player])
         on(page.play_from.click, self._play_from, [page.id, page.lines], [page.player])
-        whole = [*here, page.whole_title, *page.whole, page.memory]
-        on(page.change.click, self._change, whole, [*shown, page.memory])
+        whole = [*here, page.whole_title, *page.whole]
+        changed = on(page.change.click, self._change, whole, [*shown, page.kept.change])
         page.deletion.wire(page.id, self._loss, page.status)
         gone = [*everything, *page.deletion.outputs]
-        on(page.deletion.really.click, self._delete, [page.deletion.meant, page.memory], gone)
+        deleted = on(page.deletion.really.click, self._delete, [page.deletion.meant], gone)
+        for event in (loaded, made, reopened, left, changed, deleted):
+            page.kept.follow(event, page.known_documents, [page.known_row, page.known])
         Lines(page).wire(on)
         Export(page).wire(on)
 
     def _on(
-        self, trigger: Callable[..., Any], call: Callable[..., Any], inputs: Any, outputs: Any
-    ) -> None:
-        trigger(
+        self,
+        trigger: Callable[..., Any],
+        call: Callable[..., Any],
+        inputs: Any,
+        outputs: Any,
+        js: str | None = None,
+    ) -> Any:
+        return trigger(
             telling(call, self._page.status),
             inputs,
             [*outputs, self._page.status],
             concurrency_limit=None,
             show_progress="hidden",
+            js=js,
             api_visibility="private",
         )
 
-    async def _load(self, memory: dict[str, Any], request: gr.Request) -> Update:
+    async def _load(self, memory: Memory, request: gr.Request) -> Update:
         """The page as the visitor left it: by the address, else by what the browser kept."""
-        asked = str(request.query_params.get("document", "")) or memory.get("open", "")
+        asked = str(request.query_params.get("document", "")) or memory["open"]
         if not asked:  # nothing else: the visitor may have made a document meanwhile
-            return self._page.known_documents(memory)
+            return {}
         try:
-            return await self._page.opened(asked, memory)
+            return await self._page.opened(asked)
         except NotFound as error:
             gone = status_html(str(error), wrong=True)
-            return {**self._page.closed(forgotten(memory, asked)), self._page.status: gone}
+            return {**self._page.without(asked), self._page.status: gone}
 
     async def _make(
         self,
@@ -92,7 +101,6 @@ class _Documents:
         voice: str,
         language: str,
         rate: int,
-        memory: dict[str, Any],
     ) -> Update:
         manner = manner_of((voice, language, None, None, None), Manner())
         if file:
@@ -105,19 +113,19 @@ class _Documents:
             raise BadInput("There is no text yet. Paste some, or choose a file.")
         folder = await self._texts.create(title, said, split, manner, sample_rate=int(rate))
         emptied = {self._page.new_text: "", self._page.new_file: None}
-        return {**await self._page.opened(folder.id, memory), **emptied}
+        return {**await self._page.opened(folder.id), **emptied}
 
-    async def _reopen(self, id: str | None, memory: dict[str, Any]) -> Update:
+    async def _reopen(self, id: str | None) -> Update:
         if not id:
             raise BadInput("Choose one of your documents first.")
         try:
-            return await self._page.opened(id, memory)
+            return await self._page.opened(id)
         except NotFound as error:
             gone = status_html(str(error), wrong=True)
-            return {**self._page.closed(forgotten(memory, id)), self._page.status: gone}
+            return {**self._page.without(id), self._page.status: gone}
 
-    async def _leave(self, memory: dict[str, Any]) -> Update:
-        return self._page.closed({**memory, "open": ""})
+    async def _leave(self) -> Update:
+        return self._page.closed()
 
     def _turned(self, by: int) -> Callable[..., Awaitable[Update]]:
         async def turn(id: str, page: int) -> Update:
@@ -140,18 +148,17 @@ class _Documents:
     async def _play_from(self, id: str, line: int | None) -> Update:
         return {self._page.player: await self._page.player_from(id, needed(line))}
 
-    async def _change(self, id: str, page: int, title: str, *rest: Any) -> Update:
-        *manner, memory = rest
+    async def _change(self, id: str, page: int, title: str, *manner: Any) -> Update:
         document = await self._texts.change(
             id,
             lambda document: document.titled(title).spoken_in(manner_of(manner, document.manner)),
         )
-        kept = remembered(memory, id, document.title)
-        return {**await self._page.view(id, page), self._page.memory: kept}
+        kept = self._page.kept.adding(id, document.title, opens=True)
+        return {**await self._page.view(id, page), **kept}
 
     async def _loss(self, id: str) -> str:
         return f"All of {(await self._texts.open(id)).document.title} is gone once it is deleted."
 
-    async def _delete(self, id: str, memory: dict[str, Any]) -> Update:
+    async def _delete(self, id: str) -> Update:
         await self._texts.delete(id)
-        return {**self._page.closed(forgotten(memory, id)), **self._page.deletion.over()}
+        return {**self._page.without(id), **self._page.deletion.over()}

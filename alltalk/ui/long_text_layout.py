@@ -8,11 +8,14 @@ import gradio as gr
 
 from alltalk.documents import EXPORT_FORMATS, SAMPLE_RATES, SUFFIXES
 from alltalk.ui.asked_twice import AskedTwice
+from alltalk.ui.held import Choices, Held
+from alltalk.ui.kept import Kept
 from alltalk.ui.long_text_view import STYLE
-from alltalk.ui.parts import outside_tabs
 
 TICK_S = 1.0
 """Seconds between two looks at a document that is being spoken."""
+MOST_KEPT = 10_000
+"""Documents that a browser remembers: about a megabyte of the five that it has room for."""
 FORMATS = (*EXPORT_FORMATS, "srt", "vtt")
 AS_DOCUMENT = "As the document"
 AS_SETTINGS = "As the settings say"
@@ -23,15 +26,10 @@ class Layout:
 
     def __init__(self) -> None:
         gr.HTML(STYLE)
-        # Kept by the visitor's own browser, so that no two visitors see each other's documents. The
-        # secret is told to every browser, so it is none; by default it would be another after each
-        # restart, and what is kept lost.
-        self.memory = outside_tabs(
-            lambda: gr.BrowserState(
-                {"open": "", "known": {}}, storage_key="alltalk-long-texts", secret="long-texts"
-            )
-        )
-        self.id, self.page = gr.State(""), gr.State(0)
+        # Kept by the visitor's own browser, so that no two visitors see each other's documents.
+        self.kept = Kept("alltalk-documents", MOST_KEPT)
+        self.id = Held("", visible=False)
+        self.page = Held(0, visible=False)  # type: ignore[arg-type]  # a number is JSON, too
         self.timer = gr.Timer(TICK_S, active=False)
         self.status = gr.HTML(elem_id="long-text-message")
         with gr.Column(elem_id="long-text-start") as self.start:
@@ -42,7 +40,11 @@ class Layout:
     def _build_start(self) -> None:
         with gr.Row(visible=False) as self.known_row:
             self.known = gr.Dropdown(
-                [], label="Your documents", info="Kept by this browser.", scale=3
+                [],
+                label="Your documents",
+                info="Kept by this browser.",
+                scale=3,
+                allow_custom_value=True,  # which the server cannot know: see `held.py`
             )
             self.reopen = gr.Button("Open", scale=1)
         self.new_title = gr.Textbox(label="Title", max_lines=1, placeholder="Empty: its beginning")
@@ -82,7 +84,7 @@ class Layout:
         self.player = gr.HTML(elem_id="long-text-player")
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
-                self.lines = gr.Radio(
+                self.lines = Choices(
                     [], label="Lines", elem_id="long-text-lines", elem_classes="long-text-lines"
                 )
                 with gr.Row():

@@ -8,6 +8,7 @@ import gradio as gr
 
 from alltalk.documents import Manner
 from alltalk.product import Product
+from alltalk.ui.kept import Memory
 from alltalk.ui.long_text_layout import Layout
 from alltalk.ui.long_text_view import (
     Shown,
@@ -31,10 +32,10 @@ class Page(Layout):
     @property
     def everything(self) -> list[Any]:
         """What opening and closing a document changes."""
-        return [*self.shown_components, *self.editor_components, self.memory]
+        return [*self.shown_components, *self.editor_components, self.kept.change]
 
-    async def opened(self, id: str, memory: dict[str, Any]) -> Update:
-        """That document, which `memory` of the browser then has. Raises NotFound."""
+    async def opened(self, id: str) -> Update:
+        """That document, which the browser then remembers. Raises NotFound, StorageError."""
         folder = await self.texts.open(id)
         document = folder.document
         manner = document.manner
@@ -48,24 +49,27 @@ class Page(Layout):
             self.exported: "",
             self.whole_title: document.title,
             **dict(zip(self.whole, field_values(manner), strict=True)),
-            self.memory: remembered(memory, id, document.title),
+            **self.kept.adding(id, document.title, opens=True),
         }
 
-    def closed(self, memory: dict[str, Any]) -> Update:
+    def closed(self) -> Update:
         """No document."""
         return {
-            **self.known_documents(memory),
             self.id: "",
             self.start: gr.update(visible=True),
             self.desk: gr.update(visible=False),
             self.timer: gr.Timer(active=False),
             self.player: "",
-            self.memory: {**memory, "open": ""},
+            **self.kept.closing(),
         }
 
-    def known_documents(self, memory: dict[str, Any]) -> Update:
+    def without(self, id: str) -> Update:
+        """No document, and that one is known no more."""
+        return {**self.closed(), **self.kept.removing(id)}
+
+    async def known_documents(self, memory: Memory) -> Update:
         """The visitor's documents, to open one."""
-        known = [(title, id) for id, title in memory["known"].items()]
+        known = [(title, id) for id, title in memory["known"]]
         return {
             self.known_row: gr.update(visible=bool(known)),
             self.known: gr.update(choices=known, value=known[-1][1] if known else None),
@@ -140,18 +144,6 @@ class Page(Layout):
             each: gr.update(choices=[(first, ""), *((name, name) for name in known[each.label])])
             for each, first in self.choosable
         }
-
-
-def remembered(memory: dict[str, Any], id: str, title: str) -> dict[str, Any]:
-    """What the browser keeps: that document is open, and the last of those it knows."""
-    known = {key: value for key, value in memory.get("known", {}).items() if key != id}
-    return {"open": id, "known": {**known, id: title}}
-
-
-def forgotten(memory: dict[str, Any], id: str) -> dict[str, Any]:
-    """What the browser keeps: nothing of that document, and none is open."""
-    known = {key: value for key, value in memory.get("known", {}).items() if key != id}
-    return {"open": "", "known": known}
 
 
 def _plain(title: str) -> str:

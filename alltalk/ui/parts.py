@@ -21,19 +21,6 @@ Update = dict[Any, Any]
 """New values by component."""
 
 
-def outside_tabs(make: Callable[[], Any]) -> Any:
-    """What `make` returns, put beside the tabs.
-
-    In a tab that nobody has opened yet it would not know what the browser keeps.
-    """
-    context = gr.context.Context
-    inside, context.block = context.block, context.root_block
-    try:
-        return make()
-    finally:
-        context.block = inside
-
-
 def opened(call: Callable[..., Any]) -> None:
     """Give `call` the events of the page being built: it is opened, or its tab is chosen again.
 

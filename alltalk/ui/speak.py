@@ -11,6 +11,7 @@ from alltalk.engine import Sampling
 from alltalk.errors import AllTalkError, BadInput, Cancelled, NotFound
 from alltalk.product import Product
 from alltalk.speech import FORMATS, Narrator, Offer, SpeechRequest
+from alltalk.ui.held import Held
 from alltalk.ui.history import History
 from alltalk.ui.long_text_view import clock, status_html
 from alltalk.ui.parts import Update, choice, connect, opened, ticket
@@ -38,7 +39,7 @@ class _Page:
     def __init__(self, product: Product, sounds: Sounds) -> None:
         self._service, self._studio, self._sounds = product.service, product.studio, sounds
         self._conversions = product.conversions
-        self.take = gr.State("")
+        self.take = Held("", visible=False)
         self.text = gr.Textbox(
             label="Text to speak", lines=5, max_lines=16, placeholder="Type or paste a text."
         )
@@ -101,7 +102,7 @@ class _Page:
             *(self.text, *of_engine, *rvc, self.narration, self.outside),
             *(self.speed, self.pitch, self.temperature, self.format),
         }
-        spoken = [self.take, self.speak, self.stop, self.player, self.picture, self.history.spoken]
+        spoken = [self.take, self.speak, self.stop, self.player, self.picture, self.history.change]
 
         def on(trigger: Any, call: Any, inputs: Any, outputs: list[Any]) -> Any:
             return connect(trigger, call, inputs, outputs, self.status)
@@ -110,9 +111,9 @@ class _Page:
         self.program.wire(loaded, wanted, self._request)
         opened(lambda event: on(event, self._choices, choosable, choices))
         on(self.engine.input, self._choices, choosable, choices)
-        on(self.speak.click, self._speak, wanted, spoken)
-        on(self.stop.click, self._stop, [self.take], [])
-        self.history.wire(on, root.load, self.status)
+        self.history.follow(on(self.speak.click, self._speak, wanted, spoken))
+        on(self.stop.click, self._stop, [self.take], [self.take, self.speak, self.stop])
+        self.history.wire(on, loaded, self.status)
 
     async def _unset(self) -> Update:
         """Nothing, where the page would take a number that was never set for a 0."""
@@ -242,7 +243,7 @@ class _Page:
 
     async def _stop(self, name: str) -> Update:
         if not self._sounds.stop(name):
-            return {self.status: status_html("Nothing is being spoken.")}
+            return {**self._at_rest(), self.status: status_html("Nothing is being spoken.")}
         return {self.status: status_html(STOPPED)}
 
 

@@ -27,7 +27,7 @@ def shown(page: Page) -> Page:
 
 def make(page: Page, text: str = TEXT, title: str = "") -> None:
     """A document of `text`, whose lines are shown."""
-    page.get_by_label("Title").fill(title)
+    page.locator("#long-text-start").get_by_label("Title").fill(title)
     page.get_by_label("Text", exact=True).fill(text)
     page.get_by_role("button", name="Make lines of it").click()
     expect(lines(page).first).to_be_visible()
@@ -160,6 +160,41 @@ def test_two_visitors_do_not_see_each_other_s_documents(page, browser, server, o
     expect(page.get_by_label("Your documents")).to_have_value("Mine alone")
     page.get_by_role("button", name="Open", exact=True).click()
     expect(page.get_by_role("heading", name="Mine alone")).to_be_visible()
+
+
+def test_two_tabs_forget_nothing_of_each_other(page, server, open_page):
+    other = shown(open_page(page.context.new_page(), server))
+    make(page, title="First")
+    make(other, title="Second")
+    page.get_by_role("button", name="All lines: title").click()
+    page.get_by_role("button", name="Delete this document").click()
+    page.get_by_role("button", name="Really delete it").click()
+    make(page, title="Third")
+    other.get_by_role("button", name="All documents").click()
+    expect(other.get_by_label("Your documents")).to_have_value("Third")
+    other.get_by_label("Your documents").click()
+    expect(other.get_by_role("option", name="Second")).to_be_visible()
+    expect(other.get_by_role("option")).to_have_count(2)
+
+
+def test_an_open_page_goes_on_after_a_restart(browser, tmp_path, open_page):
+    visitor, home = browser.new_context(), HeldHome(tmp_path)
+    home.let_speak()
+    page = visitor.new_page()
+    with live_server(home.path, "held") as first:
+        shown(open_page(page, first))
+        make(page, "\n\n".join(f"line {n} is said." for n in range(30)), title="Going on")
+        page.get_by_role("button", name="Next page").click()
+        choose(page, "line 26 is said.")
+    with live_server(home.path, "held", port=first.port):
+        page.get_by_role("button", name="Move up").click()
+        expect(lines(page).nth(0)).to_contain_text("line 26")
+        page.get_by_role("button", name="Speak all").click()
+        expect(page.locator("#long-text-progress")).to_contain_text("All 30 lines are spoken")
+        page.get_by_role("tab", name="Speak").click()
+        page.get_by_role("button", name="Speak", exact=True).click()
+        expect(page.locator("#speak-message")).to_contain_text("Type a text above.")
+    visitor.close()
 
 
 def test_a_deleted_document_is_gone(page):
