@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from alltalk.documents import Manner, read_markdown, read_plain
-from alltalk.errors import BadInput, NotFound
+from alltalk.documents import LARGEST_FILE, Manner, read_markdown, read_plain
+from alltalk.errors import AllTalkError, BadInput, NotFound
 from alltalk.product import Product
 from alltalk.ui.kept import Memory
 from alltalk.ui.long_text_export import Export
 from alltalk.ui.long_text_lines import Lines, needed
 from alltalk.ui.long_text_shown import Page
 from alltalk.ui.long_text_view import manner_of, status_html
-from alltalk.ui.parts import Update, client, opened, telling
+from alltalk.ui.parts import Update, client, opened, telling, uploaded
 
 
 def tab(product: Product) -> None:
@@ -46,8 +45,9 @@ class _Documents:
         reopened = on(page.reopen.click, self._reopen, [page.known], everything)
         left = on(page.leave.click, self._leave, [], everything)
         on(page.timer.tick, page.view, here, shown)
-        on(page.previous.click, self._turned(-1), here, shown)
-        on(page.next.click, self._turned(1), here, shown)
+        turned = [*shown, *page.editor_components]
+        on(page.previous.click, self._turned(-1), here, turned)
+        on(page.next.click, self._turned(1), here, turned)
         on(page.speak.click, self._speak, here, shown)
         on(page.stop.click, self._stop, here, shown)
         on(page.play.click, self._play, [page.id], [page.player])
@@ -90,6 +90,9 @@ class _Documents:
         except NotFound as error:
             gone = status_html(str(error), wrong=True)
             return {**self._page.without(asked), self._page.status: gone}
+        except AllTalkError as error:  # the others can be opened, and this one when it is mended
+            damaged = status_html(str(error), wrong=True)
+            return {**self._page.closed(), self._page.status: damaged}
 
     async def _make(
         self,
@@ -103,9 +106,9 @@ class _Documents:
         rate: int,
     ) -> Update:
         manner = manner_of((voice, language, None, None, None), Manner())
-        if file:
-            with await self._texts.run(Path(file).open, "rb") as content:
-                said = await self._texts.read(Path(file).name, content)
+        if paths := uploaded(file, LARGEST_FILE):
+            with await self._texts.run(paths[0].open, "rb") as content:
+                said = await self._texts.read(paths[0].name, content)
         elif text.strip():
             reader = read_markdown if kind == "md" else read_plain
             said = await self._texts.pasted(text, reader)
@@ -129,7 +132,8 @@ class _Documents:
 
     def _turned(self, by: int) -> Callable[..., Awaitable[Update]]:
         async def turn(id: str, page: int) -> Update:
-            return await self._page.view(id, page + by)
+            view = await self._page.view(id, page + by, chosen=None)
+            return {**view, **await self._page.editor(id, None)}
 
         return turn
 
