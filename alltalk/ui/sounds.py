@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
@@ -64,13 +64,13 @@ class Take:
 
     async def going_on(self, every_s: float) -> AsyncGenerator[None]:
         """One None every `every_s` seconds until it has ended. Raises as `ended`."""
-        while True:
-            try:
-                async with asyncio.timeout(every_s):
-                    await self.ended()
-                return
-            except TimeoutError:
-                yield None
+        async for _ in _every(every_s, self.ended):
+            yield None
+
+    async def waiting(self, every_s: float) -> AsyncGenerator[None]:
+        """One None every `every_s` seconds until the first sound. Raises as `begun`."""
+        async for _ in _every(every_s, self.begun):
+            yield None
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         """All of it from its beginning, as far as it is, then as it comes."""
@@ -149,6 +149,16 @@ class Sounds:
         except NotFound as error:
             return PlainTextResponse(f"{error}\n", 404)
         return FileResponse(path, media_type=_format_of(path).content_type)
+
+
+async def _every(every_s: float, end: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    while True:
+        try:
+            async with asyncio.timeout(every_s):
+                await end()
+            return
+        except TimeoutError:
+            yield None
 
 
 def new_name(format: AudioFormat) -> str:

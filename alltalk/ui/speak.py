@@ -22,7 +22,7 @@ from alltalk.ui.sounds import Sounds, Take
 
 DEFAULT = "As the settings say"
 LOOKED_AFTER_S = 2.0
-"""How often it is seen whether a page that speaks is still open."""
+"""How often it is seen whether a page that waits or speaks is still open."""
 STOPPED = "Stopped."
 NO_TEXT = "Type your text here."
 """What a program is shown to send, where there is no text yet."""
@@ -168,7 +168,8 @@ class _Page:
         take = self._sounds.begin(request, ticket(asked, self._service.config))
         try:
             yield self._beginning(take)
-            await take.begun()
+            async for _ in take.waiting(LOOKED_AFTER_S):
+                yield {self.status: status_html("One moment …")}
             yield self._begun(take)
             async for _ in take.going_on(LOOKED_AFTER_S):  # Gradio looks whether the page is open
                 yield {self.status: status_html("Speaking …")}
