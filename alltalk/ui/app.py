@@ -18,6 +18,13 @@ from alltalk.ui.sounds import Sounds
 LOOK_S = 600
 """Seconds between two looks for old uploads."""
 
+VISITS = 64
+"""Visits that the server remembers, the latest in use; each is half a megabyte.
+
+What an open page knows by itself goes on without it. Its lists that were filled since it came are
+filled again when their page is looked at.
+"""
+
 
 async def build(product: Product, sounds: Sounds, uploads_s: int) -> gr.Blocks:
     """The pages, which talk to `product` as any other door does.
@@ -31,6 +38,7 @@ async def build(product: Product, sounds: Sounds, uploads_s: int) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(min(uploads_s, LOOK_S), uploads_s),
     )
+    pages.state_session_capacity = VISITS
     with pages:
         gr.HTML(access.TITLE, elem_classes="alltalk-unseen")
         with gr.Tabs() as tabs:

@@ -8,7 +8,8 @@ from browsers import send
 
 from alltalk.home import Home
 from alltalk.product import build, running
-from alltalk.ui import openai_names, settings, status
+from alltalk.ui import app, openai_names, settings, status
+from alltalk.ui.sounds import Sounds
 
 NAMES = ("speech.narration", "speech.pause_s")
 """A choice and a text."""
@@ -120,3 +121,13 @@ async def test_a_name_that_was_emptied_keeps_its_voice_and_that_is_told(names, p
     assert "Saved. Not so nova: each name keeps a voice." in answer[names._message]
     assert answer[names.fields[4]] == "high"
     assert product.pool.current.offer.openai_voices["alloy"] == "low"
+
+
+async def test_no_more_visits_are_remembered_than_are_worth_it(product):
+    pages = await app.build(product, Sounds(product.service), 60)
+    async with app.running(pages, "/ui") as mounted:
+        for visit in range(app.VISITS + 10):
+            mounted.state_holder[f"visit {visit}"].state_data.clear()
+        assert len(mounted.state_holder.session_data) == app.VISITS
+        assert "visit 9" not in mounted.state_holder
+        assert "visit 10" in mounted.state_holder
