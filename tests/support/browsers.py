@@ -26,3 +26,11 @@ async def send(
     asked = gr.Request(Request(scope))
     answer = await pages.process_api(call, inputs, SessionState(pages), asked)
     return dict(zip(call.outputs, answer["data"], strict=True))
+
+
+def pages_of(component: Any) -> gr.Blocks:
+    """The Blocks that it is in."""
+    block = component
+    while block.parent is not None:
+        block = block.parent
+    return block

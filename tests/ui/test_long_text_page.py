@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from browsers import pages_of, send
 
 from alltalk.app import create_app
 from alltalk.errors import NotFound
@@ -22,8 +23,10 @@ async def documents(tmp_path):
 
     app = create_app(Home(tmp_path), engine="tone")
     async with app.router.lifespan_context(app):
-        with gr.Blocks(analytics_enabled=False):
-            yield _Documents(Page(app.state.pages.product))
+        with gr.Blocks(analytics_enabled=False), gr.Tab("Long text"):
+            made = _Documents(Page(app.state.pages.product))
+            made.wire()
+        yield made
 
 
 async def make(documents, file=None, text=LINES):
@@ -37,6 +40,16 @@ async def test_another_page_of_lines_has_none_chosen_and_an_empty_editor(documen
     assert turned[page.page] == 1
     assert turned[page.lines]["value"] is None
     assert turned[page.text] == {**turned[page.text], "value": "", "interactive": False}
+
+
+async def test_a_line_is_moved_on_a_page_that_the_server_has_forgotten(documents):
+    page = documents._page
+    id = (await make(documents))[page.id]
+    last = (await page.texts.open(id)).document.lines[-1].id
+    held = {page.id: id, page.page: 1, page.lines: last}
+    await send(pages_of(page.up), page.up, "click", held)
+    document = (await page.texts.open(id)).document
+    assert [line.text for line in document.lines[-2:]] == ["line 29.", "line 28."]
 
 
 async def test_a_choice_that_is_not_in_the_list_refuses_no_event(documents):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 import pytest
-from browsers import send
+from browsers import pages_of, send
 
 from alltalk.home import Home
 from alltalk.product import build, running
@@ -40,14 +40,6 @@ def shown(page, **typed):
         text = typed.get(name.rpartition(".")[2], known[name])
         values[place.choice if page._settings[name].choices else place.text] = text
     return values
-
-
-def pages_of(component):
-    """The Blocks that it is in."""
-    block = component
-    while block.parent is not None:
-        block = block.parent
-    return block
 
 
 async def test_settings_are_saved_from_a_page_of_before_a_restart(page, product):
