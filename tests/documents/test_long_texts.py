@@ -256,7 +256,8 @@ async def test_an_engine_that_fails_again_and_again_stops_the_reading(tmp_path):
         await spoken(texts, folder)
         progress = await texts.progress(folder.id)
     assert progress.problem
-    assert 3 <= len(progress.failures) <= 4
+    # Those that were under way as the third failed may fail too; the rest is not begun.
+    assert 3 <= len(progress.failures) < 8
     assert folder.state(folder.document.lines[-1]) is LineState.NEW
 
 
