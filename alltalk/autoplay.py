@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +75,8 @@ def _play_at(file: Path, volume: float) -> None:
         raise NotFound("This machine has no player for sound.")
     audio = _decoded(file)
     quieter = to_pcm16(Audio(audio.samples * np.float32(volume), audio.sample_rate))
-    with Scratch() as folder:
-        wav = folder / "autoplay.wav"
+    with closing(Scratch()) as scratch:
+        wav = scratch.path / "autoplay.wav"
         wav.write_bytes(wav_header(audio.sample_rate, len(audio)) + quieter.tobytes())
         play(wav)
 

@@ -10,7 +10,6 @@ import time
 import weakref
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from alltalk.claims import claim
 from alltalk.draft import storage_error
@@ -26,7 +25,7 @@ YOUNG_S = 60.0
 class Scratch:
     """A folder that only this user can read, until `close`.
 
-        with Scratch() as folder: ...
+        with closing(Scratch()) as scratch: ...scratch.path...
 
     One that nobody holds any more goes too. A process that is killed leaves it to `sweep`.
     """
@@ -44,17 +43,6 @@ class Scratch:
     def close(self) -> None:
         """Delete it with all that is in it. More than once is once."""
         self._delete()
-
-    def __enter__(self) -> Path:
-        return self.path
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def sweep() -> int:

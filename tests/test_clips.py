@@ -6,6 +6,7 @@ import stat
 import sys
 import threading
 import wave
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -244,9 +245,9 @@ def test_a_wav_file_has_what_was_heard():
 
 
 def test_a_one_off_voice_lives_as_long_as_its_block():
-    with OneOffVoice(io.BytesIO(packed(tone(4), "mp3", "mp3")), "me.mp3", 300) as voice:
-        (clip,) = voice.clips
-        assert voice.digest == hashlib.sha256(clip.read_bytes()).hexdigest()
+    with closing(OneOffVoice(io.BytesIO(packed(tone(4), "mp3", "mp3")), "me.mp3", 300)) as one_off:
+        (clip,) = one_off.voice.clips
+        assert one_off.voice.digest == hashlib.sha256(clip.read_bytes()).hexdigest()
         assert hear(clip.read_bytes()).codec == "pcm_s16le"
         if sys.platform != "win32":
             assert stat.S_IMODE(clip.parent.stat().st_mode) == 0o700
@@ -256,14 +257,14 @@ def test_a_one_off_voice_lives_as_long_as_its_block():
 def test_equal_clips_have_one_digest():
     digests = set()
     for _ in range(2):
-        with OneOffVoice(io.BytesIO(wav(tone(4))), "me.wav", 300) as voice:
-            digests.add(voice.digest)
+        with closing(OneOffVoice(io.BytesIO(wav(tone(4))), "me.wav", 300)) as one_off:
+            digests.add(one_off.voice.digest)
     assert len(digests) == 1
 
 
 def test_of_a_long_clip_half_a_minute_is_used():
-    with OneOffVoice(io.BytesIO(wav(tone(60))), "me.wav", 300) as voice:
-        assert hear(voice.clips[0].read_bytes()).seconds == pytest.approx(30)
+    with closing(OneOffVoice(io.BytesIO(wav(tone(60))), "me.wav", 300)) as one_off:
+        assert hear(one_off.voice.clips[0].read_bytes()).seconds == pytest.approx(30)
 
 
 def test_a_voice_that_nobody_holds_leaves_no_file():
@@ -277,8 +278,8 @@ def test_eight_clips_at_once_are_eight_voices():
     found: dict[int, float] = {}
 
     def use(pitch: int) -> None:
-        with OneOffVoice(io.BytesIO(wav(tone(2, pitch))), "me.wav", 300) as voice:
-            found[pitch] = hear(voice.clips[0].read_bytes()).pitches[0]
+        with closing(OneOffVoice(io.BytesIO(wav(tone(2, pitch))), "me.wav", 300)) as one_off:
+            found[pitch] = hear(one_off.voice.clips[0].read_bytes()).pitches[0]
 
     threads = [threading.Thread(target=use, args=(pitch,)) for pitch in range(200, 1000, 100)]
     for thread in threads:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ def aged(folder: Path) -> Path:
 
 
 def test_a_folder_is_gone_with_its_block(tmp_path: Path) -> None:
-    with Scratch() as folder:
+    with closing(Scratch()) as scratch:
+        folder = scratch.path
         (folder / "below").mkdir()
         (folder / "below" / "clip.wav").write_bytes(b"sound")
         assert folder.parent == tmp_path
@@ -56,8 +58,8 @@ def test_only_what_a_dead_process_left_is_swept(
 ) -> None:
     process, folder = killed
     (folder / "clip.wav").write_bytes(b"sound")
-    with Scratch() as own:
-        aged(own)
+    with closing(Scratch()) as scratch:
+        own = aged(scratch.path)
         assert (sweep(), folder.exists(), own.exists()) == (0, True, True)
         process.kill()
         process.wait()

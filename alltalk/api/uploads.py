@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
@@ -175,7 +175,7 @@ async def read_clip(form: Form, studio: Studio) -> OneOffVoice | None:
 
 async def while_spoken(clip: OneOffVoice, sound: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """`sound`, which is spoken with `clip`: at its end, however that comes, the clip goes."""
-    with clip:
+    with closing(clip):
         async with aclosing(sound):
             async for piece in sound:
                 yield piece

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from types import TracebackType
 from typing import BinaryIO
 
 from alltalk.clips.decode import decode
@@ -16,7 +15,7 @@ from alltalk.scratch import Scratch
 class OneOffVoice:
     """A voice whose file lives, where only this user can read it, until `close`.
 
-    with OneOffVoice(file, "me.m4a", longest_s=300) as voice: ...
+    with closing(OneOffVoice(file, "me.m4a", longest_s=300)) as clip: ...clip.voice...
     """
 
     def __init__(self, file: BinaryIO, name: str, longest_s: float, transcript: str = "") -> None:
@@ -38,14 +37,3 @@ class OneOffVoice:
     def close(self) -> None:
         """Delete the file. More than once is once; one that nobody holds any more goes too."""
         self._scratch.close()
-
-    def __enter__(self) -> Voice:
-        return self.voice
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
