@@ -172,12 +172,12 @@ def test_at_real_size_it_is_coquis_inference(tmp_path):
     )
     assert run.returncode == 0
     model = coqui_model(tmp_path / "engines/xtts/models/mine")
-    model.gpt.max_gen_mel_tokens = 20
+    model.gpt.max_gen_mel_tokens = 40
     tokens, latents, samples = coqui_says(model, greedy(TEXTS[0]))
     del model
     engine = load(tmp_path)
     engine.decoder.reserve(1)
-    engine.decoder.most_tokens = 20
+    engine.decoder.most_tokens = 40
     (ours,) = take_all(engine, greedy(TEXTS[0]))
     assert ours.clip.tokens == tokens
     found = torch.stack(ours.clip.waveform.latents).numpy()[: len(latents)]
