@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from alltalk.product import Product
 from alltalk.ui import access, engines, long_text, settings, speak, status, voices
+from alltalk.ui.parts import quietly
 from alltalk.ui.sounds import Sounds
 
 LOOK_S = 600
@@ -54,13 +55,11 @@ async def build(product: Product, sounds: Sounds, uploads_s: int) -> gr.Blocks:
                 settings_timer = settings.tab(product)
             with gr.Tab("Status"):
                 status_timer = status.tab(product)
-        tabs.select(
+        quietly(
+            tabs.select,
             _looked_at,
             [],
             [engines_timer, settings_timer, status_timer],
-            concurrency_limit=None,
-            show_progress="hidden",
-            api_visibility="private",
         )
     return pages
 

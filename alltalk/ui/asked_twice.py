@@ -9,7 +9,7 @@ import gradio as gr
 
 from alltalk.ui.held import Held
 from alltalk.ui.long_text_view import status_html
-from alltalk.ui.parts import Update, connect
+from alltalk.ui.parts import Update, connect, quietly
 
 
 class AskedTwice:
@@ -52,14 +52,11 @@ class AskedTwice:
 
         connect(self.ask.click, ask, [chosen], self.outputs, message)
         connect(self.keep.click, keep, [], self.outputs, message)
-        chosen.change(  # tells nothing: a message about what was done stays
+        quietly(  # tells nothing: a message about what was done stays
+            chosen.change,
             self.over,
             [],
             self.outputs,
-            concurrency_limit=None,
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
         )
         for answer in (self.really, self.keep):  # it goes, and the keyboard's place with it
             answer.click(None, js=f"() => document.getElementById('{self._id}')?.focus()")

@@ -15,7 +15,7 @@ from alltalk.serving.backend import BackendView, State
 from alltalk.serving.backend_store import REMOTE, BackendSpec
 from alltalk.ui.asked_twice import AskedTwice
 from alltalk.ui.long_text_view import status_html
-from alltalk.ui.parts import Update, connect, require, role_of, table_html
+from alltalk.ui.parts import Update, connect, quietly, require, role_of, table_html
 from alltalk.ui.visible import visible_backends
 
 ALL = -1
@@ -88,13 +88,11 @@ class Backends:
 
         on(root.load, self._all, [self.which], shown)
         on(self.which.input, self._all, [self.which], shown)
-        timer.tick(
+        quietly(
+            timer.tick,
             self._look,
             [],
             [self.table, self.which],
-            concurrency_limit=None,
-            show_progress="hidden",
-            api_visibility="private",
         )
         on(self.restart.click, self._restart, [self.which], [self.table])
         on(self.free.click, self._free, [self.which], [self.table])

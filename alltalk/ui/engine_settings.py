@@ -12,7 +12,7 @@ from alltalk.errors import BadInput, BadValue
 from alltalk.keys import Role
 from alltalk.product import Product
 from alltalk.ui.long_text_view import status_html
-from alltalk.ui.parts import Update, require, role_of, telling
+from alltalk.ui.parts import Update, quietly, require, role_of, telling
 
 
 class EngineSettings:
@@ -35,13 +35,11 @@ class EngineSettings:
 
     def wire(self) -> None:
         """Connect the components to what they do."""
-        self.opened.expand(
+        quietly(
+            self.opened.expand,
             self._open,
             [self.engine],
             [self.engine],
-            concurrency_limit=None,
-            show_progress="hidden",
-            api_visibility="private",
         )
 
     async def _open(self, engine: str | None) -> Update:

@@ -14,7 +14,7 @@ from alltalk.ui.backends import Backends
 from alltalk.ui.engine_settings import EngineSettings
 from alltalk.ui.long_text_view import shown_text, status_html
 from alltalk.ui.models import Models
-from alltalk.ui.parts import Update, connect, require
+from alltalk.ui.parts import Update, connect, quietly, require
 
 TICK_S = 2.0
 
@@ -63,13 +63,11 @@ class _Page:
             connect(trigger, call, inputs, outputs, self.message)
 
         on(root.load, self._all, [], shown)
-        self.timer.tick(
+        quietly(
+            self.timer.tick,
             self._look,
             [self.seen],
             shown,
-            concurrency_limit=None,
-            show_progress="hidden",
-            api_visibility="private",
         )
         on(self.swap.click, self._swap, [self.engine], shown)
         on(self.load.click, self._load, [self.model], shown)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from alltalk.ui.held import Held
-from alltalk.ui.parts import Update
+from alltalk.ui.parts import Update, quietly
 
 Memory = dict[str, Any]
 """`known`: pairs of an id and a title, the newest last. `open`: the id of one of them, or empty.
@@ -35,15 +35,12 @@ class Kept:
         self, event: Any, show: Callable[[Memory], Awaitable[Update]], outputs: list[Any]
     ) -> None:
         """Once `event` is over, remember what it changed, and `show` what is remembered then."""
-        event.then(
+        quietly(
+            event.then,
             show,
             [self.change],
             outputs,
             js=self._merge,
-            concurrency_limit=None,
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
         )
 
     def adding(self, id: str, title: str, *, opens: bool = False) -> Update:

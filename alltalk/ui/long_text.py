@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -15,7 +16,7 @@ from alltalk.ui.long_text_export import Export
 from alltalk.ui.long_text_lines import Lines, needed
 from alltalk.ui.long_text_shown import Page
 from alltalk.ui.long_text_view import manner_of, status_html
-from alltalk.ui.parts import Update, client, opened, telling, uploaded
+from alltalk.ui.parts import Update, client, connect, opened, uploaded
 
 
 def tab(product: Product) -> None:
@@ -33,7 +34,7 @@ class _Documents:
         """Connect the components to what they do."""
         root = gr.context.Context.root_block
         assert root is not None, "a tab is built inside Blocks"
-        page, on = self._page, self._on
+        page, on = self._page, partial(connect, status=self._page.status)
         everything, shown = page.everything, page.shown_components
         here = [page.id, page.page]
         choosable = [voice for voice, _ in page.choosable]
@@ -61,24 +62,6 @@ class _Documents:
             page.kept.follow(event, page.known_documents, [page.known_row, page.known])
         Lines(page).wire(on)
         Export(page).wire(on)
-
-    def _on(
-        self,
-        trigger: Callable[..., Any],
-        call: Callable[..., Any],
-        inputs: Any,
-        outputs: Any,
-        js: str | None = None,
-    ) -> Any:
-        return trigger(
-            telling(call, self._page.status),
-            inputs,
-            [*outputs, self._page.status],
-            concurrency_limit=None,
-            show_progress="hidden",
-            js=js,
-            api_visibility="private",
-        )
 
     async def _load(self, memory: Memory, request: gr.Request) -> Update:
         """The page as the visitor left it: by the address, else by what the browser kept."""

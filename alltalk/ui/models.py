@@ -24,7 +24,7 @@ from alltalk.ui.models_view import (
     problems_html,
     selected,
 )
-from alltalk.ui.parts import Update, connect, require
+from alltalk.ui.parts import Update, connect, quietly, require
 
 
 class Models:
@@ -66,13 +66,11 @@ class Models:
         on(self.engine.input, self._all, asked, shown)
         on(self.language.input, self._all, asked, shown)
         on(self.chosen.input, self._describe, [self.chosen], one)
-        timer.tick(
+        quietly(
+            timer.tick,
             self._look,
             [self.seen, *asked],
             [*shown, self.message],
-            concurrency_limit=None,
-            show_progress="hidden",
-            api_visibility="private",
         )
         on(self.install.click, self._install, [self.agreed, *asked], shown)
         on(self.stop.click, self._stop, asked, shown)

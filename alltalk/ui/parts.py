@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -119,20 +120,37 @@ def require(request: gr.Request, role: Role) -> None:
 
 
 def connect(
-    trigger: Callable[..., Any], call: Callable[..., Any], inputs: Any, outputs: Any, status: Any
+    trigger: Callable[..., Any],
+    call: Callable[..., Any],
+    inputs: Any,
+    outputs: Any,
+    status: Any,
+    js: str | None = None,
 ) -> Any:
     """Have `trigger` call `call`; failures of ours are told in `status`.
 
-    What is returned has a `then`, for what follows it.
+    `js` changes the inputs in the browser. What is returned has a `then`, for what follows it.
+    """
+    return quietly(trigger, telling(call, status), inputs, [*outputs, status], js=js)
+
+
+def quietly(
+    trigger: Callable[..., Any], call: Callable[..., Any], inputs: Any, outputs: Any, **more: Any
+) -> Any:
+    """Have `trigger` call `call`, without a sign that it is under way.
+
+    Only what answers in pieces goes through Gradio's queue: there it waits for turns that nobody
+    needs, and pages that were open as the server was restarted hear no more of it.
     """
     return trigger(
-        telling(call, status),
+        call,
         inputs,
-        [*outputs, status],
+        outputs,
         concurrency_limit=None,
         show_progress="hidden",
-        queue=not asyncio.iscoroutinefunction(call),  # it would wait for turns that nobody needs
+        queue=inspect.isasyncgenfunction(call),
         api_visibility="private",
+        **more,
     )
 
 

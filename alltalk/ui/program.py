@@ -10,7 +10,7 @@ import gradio as gr
 
 from alltalk.product import Product
 from alltalk.speech import SpeechRequest
-from alltalk.ui.parts import Update
+from alltalk.ui.parts import Update, quietly
 from alltalk.ui.snippets import code_for
 
 
@@ -38,15 +38,12 @@ class Program:
             return {self._curl: curl, self._sdk: sdk}
 
         for trigger in (loaded.then, partial(gr.on, [each.change for each in fields])):
-            trigger(
+            quietly(
+                trigger,
                 show,
                 {*fields},
                 [self._curl, self._sdk],
-                concurrency_limit=None,
-                show_progress="hidden",
-                queue=False,
                 trigger_mode="always_last",  # of what is typed meanwhile, how it is by then
-                api_visibility="private",
             )
 
 

@@ -15,7 +15,7 @@ from alltalk.memory import used_by_children, used_bytes
 from alltalk.product import Product
 from alltalk.serving.requests import RequestView
 from alltalk.ui.long_text_view import status_html
-from alltalk.ui.parts import Update, client, connect, role_of, table_html
+from alltalk.ui.parts import Update, client, connect, quietly, role_of, table_html
 from alltalk.ui.status_view import (
     Look,
     Memory,
@@ -69,13 +69,11 @@ class _Page:
         root = gr.context.Context.root_block
         assert root is not None, "a tab is built inside Blocks"
         for trigger in (root.load, self.timer.tick):
-            trigger(
+            quietly(
+                trigger,
                 self._look,
                 [self.seen],
                 shown,
-                concurrency_limit=None,
-                show_progress="hidden",
-                api_visibility="private",
             )
         connect(self.cancel.click, self._cancel, [self.request], [], self.message)
 

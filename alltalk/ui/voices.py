@@ -18,7 +18,7 @@ from alltalk.ui.convert import ConvertForm
 from alltalk.ui.long_text_view import status_html
 from alltalk.ui.new_voice import NewVoiceForm
 from alltalk.ui.openai_names import OpenaiNames
-from alltalk.ui.parts import Update, choice, connect, opened, table_html, ticket
+from alltalk.ui.parts import Update, choice, connect, opened, quietly, table_html, ticket
 from alltalk.ui.preview import Preview
 from alltalk.ui.rvc_voices import RvcVoices
 from alltalk.ui.sounds import Sounds
@@ -77,13 +77,11 @@ class _Page:
 
         opened(lambda event: on(event, self._again, [self.chosen], shown))
         described = [self.about, self.said, self.transcribe, self.shown_voice]
-        self.chosen.change(  # tells nothing: a message about what was done stays
+        quietly(  # tells nothing: a message about what was done stays
+            self.chosen.change,
             self._chosen,
             [self.chosen, self.shown_voice],
             described,
-            concurrency_limit=None,
-            show_progress="hidden",
-            api_visibility="private",
         )
         heard = [self.chosen, self.preview.last]
         on(self.preview.again(self.hear.click), self._hear, heard, self.preview.outputs)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from live import Live, live_server
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from alltalk.home import Home
+from alltalk.product import Product, build, running
 
 PATIENCE_MS = 120_000
 MOST_S = 900
@@ -57,6 +60,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(home: Path) -> Iterator[Live]:
     with live_server(home) as live:
         yield live
+
+
+@pytest.fixture
+async def product(tmp_path: Path) -> AsyncIterator[Product]:
+    """What the pages talk to, ready, without a server and a browser."""
+    product = build(Home(tmp_path), engine="tone", environ={})
+    async with running(product, tended=False):
+        await product.pool.ready()
+        yield product
 
 
 @pytest.fixture

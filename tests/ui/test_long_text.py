@@ -177,6 +177,26 @@ def test_two_tabs_forget_nothing_of_each_other(page, server, open_page):
     expect(other.get_by_role("option")).to_have_count(2)
 
 
+def test_an_open_page_goes_on_after_a_restart(browser, tmp_path, open_page):
+    visitor, home = browser.new_context(), HeldHome(tmp_path)
+    home.let_speak()
+    page = visitor.new_page()
+    with live_server(home.path, "held") as first:
+        shown(open_page(page, first))
+        make(page, "\n\n".join(f"line {n} is said." for n in range(30)), title="Going on")
+        page.get_by_role("button", name="Next page").click()
+        choose(page, "line 26 is said.")
+    with live_server(home.path, "held", port=first.port):
+        page.get_by_role("button", name="Move up").click()
+        expect(lines(page).nth(0)).to_contain_text("line 26")
+        page.get_by_role("button", name="Speak all").click()
+        expect(page.locator("#long-text-progress")).to_contain_text("All 30 lines are spoken")
+        page.get_by_role("tab", name="Speak").click()
+        page.get_by_role("button", name="Speak", exact=True).click()
+        expect(page.locator("#speak-message")).to_contain_text("Type a text above.")
+    visitor.close()
+
+
 def test_a_deleted_document_is_gone(page):
     make(page)
     page.get_by_role("button", name="All lines: title").click()

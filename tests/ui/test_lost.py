@@ -6,21 +6,11 @@ import gradio as gr
 import pytest
 from browsers import pages_of, send
 
-from alltalk.home import Home
-from alltalk.product import build, running
 from alltalk.ui import app, openai_names, settings, status
 from alltalk.ui.sounds import Sounds
 
 NAMES = ("speech.narration", "speech.pause_s")
 """A choice and a text."""
-
-
-@pytest.fixture
-async def product(tmp_path):
-    product = build(Home(tmp_path), engine="tone", environ={})
-    async with running(product, tended=False):
-        await product.pool.ready()
-        yield product
 
 
 @pytest.fixture

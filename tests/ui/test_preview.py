@@ -10,8 +10,6 @@ from held import HeldEngine
 from waiting import until
 
 from alltalk.errors import SynthesisFailed
-from alltalk.home import Home
-from alltalk.product import build, running
 from alltalk.speech import SpeechRequest, Ticket
 from alltalk.ui.preview import Preview
 from alltalk.ui.sounds import Sounds
@@ -25,15 +23,7 @@ def engine(monkeypatch):
 
 
 @pytest.fixture
-async def product(engine, tmp_path):
-    product = build(Home(tmp_path), engine="tone", environ={})
-    async with running(product, tended=False):
-        await product.pool.ready()
-        yield product
-
-
-@pytest.fixture
-async def preview(product):
+async def preview(engine, product):
     with gr.Blocks():
         return Preview(Sounds(product.service), "player")
 
