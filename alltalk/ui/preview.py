@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import partial
@@ -14,10 +13,7 @@ from alltalk.errors import Cancelled, NotFound
 from alltalk.speech import SpeechRequest, Ticket
 from alltalk.ui.parts import Update
 from alltalk.ui.player import player_html
-from alltalk.ui.sounds import Sounds, Take
-
-LOOKED_AFTER_S = 2.0
-"""How often it is seen whether the page is still open."""
+from alltalk.ui.sounds import LOOKED_AFTER_S, Sounds
 
 
 class Preview:
@@ -53,7 +49,7 @@ class Preview:
         take = self._sounds.begin(request, ticket)
         try:
             yield {self.player: "", self.last: take.name}
-            while not await _begun(take):  # Gradio looks whether the page is open
+            async for _ in take.waiting(LOOKED_AFTER_S):  # Gradio looks whether the page is open
                 yield {}
             yield {self.player: player_html(take.name)}
             async for _ in take.going_on(LOOKED_AFTER_S):
@@ -62,13 +58,3 @@ class Preview:
             return
         finally:
             take.stop()  # whoever closed the page hears no more
-
-
-async def _begun(take: Take) -> bool:
-    """Whether it begins within `LOOKED_AFTER_S`. Raises what keeps it from that."""
-    try:
-        async with asyncio.timeout(LOOKED_AFTER_S):
-            await take.begun()
-    except TimeoutError:
-        return False
-    return True

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 PATH = "sound"
 """Below the pages' own."""
 PREFIX = "speak_"
+LOOKED_AFTER_S = 2.0
+"""How often it is seen whether a page that waits or listens is still open."""
 
 
 class Take:

@@ -18,11 +18,9 @@ from alltalk.ui.parts import Update, choice, connect, opened, ticket
 from alltalk.ui.player import PLAYABLE, drawn, player_html
 from alltalk.ui.program import Program
 from alltalk.ui.rvc_choice import RvcChoice, offered
-from alltalk.ui.sounds import Sounds, Take
+from alltalk.ui.sounds import LOOKED_AFTER_S, Sounds, Take
 
 DEFAULT = "As the settings say"
-LOOKED_AFTER_S = 2.0
-"""How often it is seen whether a page that waits or speaks is still open."""
 STOPPED = "Stopped."
 NO_TEXT = "Type your text here."
 """What a program is shown to send, where there is no text yet."""
