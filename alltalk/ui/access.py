@@ -55,7 +55,6 @@ JS = """() => {
         for (const more of document.querySelectorAll('.overflow-menu > button')) {
             more.setAttribute('aria-label', 'More pages');
         }
-        for (const list of document.querySelectorAll('ul[role=listbox]')) list.tabIndex = -1;
         const wrong = new Map();
         const problems = '.validation-error, [id$="-problem"] [role=alert]';
         for (const problem of document.querySelectorAll(problems)) {
@@ -84,8 +83,9 @@ JS = """() => {
     });
     look();
     addEventListener('keydown', (event) => {
-        const leaves = event.key === 'Tab' && event.target.getAttribute('role') === 'combobox';
-        if (leaves) event.stopImmediatePropagation();
+        if (event.key !== 'Tab' || event.target.getAttribute('role') !== 'combobox') return;
+        for (const list of document.querySelectorAll('ul[role=listbox]')) list.tabIndex = -1;
+        event.stopImmediatePropagation();
     }, true);
 }"""
 """Marks what Gradio builds, once for each picture that it changes:

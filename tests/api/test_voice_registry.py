@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -413,5 +414,5 @@ async def test_an_engine_that_does_not_clone_is_told_of(tmp_path: Path) -> None:
         clip = await one_off(app.state.studio, ("speaker_wav", CLIP))
         assert clip is not None
         request = SpeechRequest("one", voice=clip.voice)
-        with clip, pytest.raises(CannotClone, match="espeak cannot"):
+        with closing(clip), pytest.raises(CannotClone, match="espeak cannot"):
             await app.state.service.whole(request, Ticket("a"))
